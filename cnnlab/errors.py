@@ -1,0 +1,61 @@
+"""What can go wrong, as sentences for a person: where, what, the value, the way out."""
+
+
+class CnnlabError(Exception):
+    """An error that a user can act on.
+
+    `where` is a position (``lenet.yaml:14:9``) or a path, `message` says what is wrong with which value,
+    `hint` the way out. `exit_code` follows the contract: 2 for wrong input, 1 for work that failed.
+    """
+
+    exit_code = 2
+
+    def __init__(self, message: str, *, hint: str = "", where: str = ""):
+        self.message, self.hint, self.where = message, hint, where
+        super().__init__(message)
+
+    def __str__(self) -> str:
+        sentence = f"{self.where}: {self.message}" if self.where else self.message
+        return f"{sentence}; {self.hint}" if self.hint else sentence
+
+
+class SpecError(CnnlabError):
+    """The spec asks for something that is not there, not possible or contradictory."""
+
+
+class DataError(CnnlabError):
+    """The data cannot be read, or is not what the spec says."""
+
+
+class RunError(CnnlabError):
+    """A run directory is missing, damaged, taken, or not one."""
+
+
+class SpecErrors(SpecError):
+    """All errors of one spec at once, a sentence each."""
+
+    def __init__(self, errors: list[SpecError]):
+        self.errors = errors
+        super().__init__("\n".join(map(str, errors)))
+
+
+class Diverged(CnnlabError):
+    """Training left the finite numbers, or every reasonable one; the last good checkpoint is kept."""
+
+    exit_code = 1
+
+
+class Interrupted(CnnlabError):
+    """A signal asked the run to stop; its state is saved. `exit_code` is 128 plus the signal's number."""
+
+    def __init__(self, message: str, *, signal_number: int, hint: str = ""):
+        super().__init__(message, hint=hint)
+        self.exit_code = 128 + signal_number
+
+
+def did_you_mean(word: str, known: list[str] | tuple[str, ...]) -> str:
+    """The hint ``did you mean 'stride'?`` for the nearest known word, or an empty string."""
+    from difflib import get_close_matches
+
+    nearest = get_close_matches(word, known, n=1, cutoff=0.6)
+    return f"did you mean '{nearest[0]}'?" if nearest else ""

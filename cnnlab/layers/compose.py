@@ -1,0 +1,59 @@
+"""Layers made of layers: one after the other, around a shortcut, side by side."""
+
+import operator
+from collections.abc import Mapping
+from functools import reduce
+
+import jax.numpy as jnp
+from flax import nnx
+from jax import Array
+
+from cnnlab.layers.mode import EVALUATION, Mode
+from cnnlab.layers.windows import ShapeError, show
+
+
+class Sequential(nnx.Module):
+    """Layers in order, each under its name: attributes, so that paths and checkpoints carry the names."""
+
+    def __init__(self, layers: Mapping[str, nnx.Module]):
+        self.order = tuple(layers)
+        for name, layer in layers.items():
+            setattr(self, name, layer)
+
+    def __call__(self, x: Array, mode: Mode = EVALUATION) -> Array:
+        for i, name in enumerate(self.order):
+            x = getattr(self, name)(x, mode.child(i))
+        return x
+
+
+class Residual(nnx.Module):
+    """activation(body(x) + shortcut(x)) (He, Zhang, Ren and Sun 2016, eq. 1 and 2); the shortcut may be None: x."""
+
+    def __init__(self, body: nnx.Module, shortcut: nnx.Module | None = None, activation: nnx.Module | None = None):
+        self.body, self.shortcut, self.activation = body, shortcut, activation
+
+    def __call__(self, x: Array, mode: Mode = EVALUATION) -> Array:
+        y = self.body(x, mode.child(0))
+        skip = x if self.shortcut is None else self.shortcut(x, mode.child(1))
+        if y.shape != skip.shape:
+            message = f"the body gives {show(y.shape[1:])} and the shortcut {show(skip.shape[1:])}"
+            raise ShapeError(message, hint="give the shortcut a conv with the body's features and stride")
+        y = y + skip
+        return y if self.activation is None else self.activation(y, mode.child(2))
+
+
+class Branches(nnx.Module):
+    """The same input through several parts, joined over channels (`concat`) or summed (`add`)."""
+
+    def __init__(self, branches: Mapping[str, nnx.Module], join: str = "concat"):
+        self.order, self.join = tuple(branches), join
+        for name, branch in branches.items():
+            setattr(self, name, branch)
+
+    def __call__(self, x: Array, mode: Mode = EVALUATION) -> Array:
+        parts = [getattr(self, name)(x, mode.child(i)) for i, name in enumerate(self.order)]
+        end = -1 if self.join == "concat" else None
+        if len({part.shape[:end] for part in parts}) > 1:
+            shapes = ", ".join(show(part.shape[1:]) for part in parts)
+            raise ShapeError(f"the branches give maps that do not fit together: {shapes}")
+        return jnp.concatenate(parts, -1) if self.join == "concat" else reduce(operator.add, parts)

@@ -1,0 +1,206 @@
+"""Convolution in one, two and three dimensions: plain, grouped, depthwise, separable, transposed; and dense."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from jax import Array
+from jaxtyping import Float
+
+from cnnlab.layers.initialize import Initializer
+from cnnlab.layers.mode import EVALUATION, Mode
+from cnnlab.layers.windows import Padding, PerAxis, ShapeError, check_fits, pads, per_axis, show, spatial_axes
+
+Map = Float[Array, "batch *space channel"]
+
+
+def _dimensions(axes: int) -> tuple[str, str, str]:
+    space = "DHW"[3 - axes :]
+    return f"N{space}C", f"{space}IO", f"N{space}C"
+
+
+class Conv(nnx.Module):
+    """Cross-correlation of [batch, *space, in_features] with a kernel [*kernel, in_features / groups, features]."""
+
+    def __init__(
+        self,
+        in_features: int,
+        features: int,
+        kernel: PerAxis,
+        *,
+        axes: int,
+        stride: PerAxis = 1,
+        padding: Padding = "same",
+        dilation: PerAxis = 1,
+        groups: int = 1,
+        bias: bool = True,
+        init: Initializer,
+    ):
+        for what, count in (("input", in_features), ("output", features)):
+            if count % groups:
+                raise ShapeError(f"{groups} groups do not divide the {count} {what} channels")
+        self.window = per_axis(kernel, axes, "kernel")
+        self.stride = per_axis(stride, axes, "stride")
+        self.dilation = per_axis(dilation, axes, "dilation")
+        self.padding, self.groups = padding, groups
+        self.kernel = nnx.Param(init.he((*self.window, in_features // groups, features)))
+        self.bias = nnx.Param(np.zeros(features, np.float32)) if bias else None
+
+    def __call__(self, x: Map, mode: Mode = EVALUATION) -> Map:
+        space = x.shape[1:-1]
+        padding = pads(self.padding, space, self.window, self.stride, self.dilation)
+        check_fits(space, self.window, self.dilation, padding)
+        y = jax.lax.conv_general_dilated(
+            x,
+            self.kernel[...],
+            self.stride,
+            padding,
+            rhs_dilation=self.dilation,
+            dimension_numbers=_dimensions(len(space)),
+            feature_group_count=self.groups,
+        )
+        return y if self.bias is None else y + self.bias[...]
+
+
+class DepthwiseConv(Conv):
+    """Every input channel is convolved by itself, to `features / in_features` channels."""
+
+    def __init__(
+        self,
+        in_features: int,
+        features: int | None,
+        kernel: PerAxis,
+        *,
+        axes: int,
+        stride: PerAxis = 1,
+        padding: Padding = "same",
+        dilation: PerAxis = 1,
+        bias: bool = True,
+        init: Initializer,
+    ):
+        features = in_features if features is None else features
+        if features % in_features:
+            raise ShapeError(f"features {features} is no multiple of the {in_features} input channels")
+        super().__init__(
+            in_features,
+            features,
+            kernel,
+            axes=axes,
+            stride=stride,
+            padding=padding,
+            dilation=dilation,
+            groups=in_features,
+            bias=bias,
+            init=init,
+        )
+
+
+class SeparableConv(nnx.Module):
+    """A depthwise convolution, then a 1x1 to `features` channels (Chollet 2017)."""
+
+    def __init__(
+        self,
+        in_features: int,
+        features: int,
+        kernel: PerAxis,
+        *,
+        axes: int,
+        stride: PerAxis = 1,
+        padding: Padding = "same",
+        dilation: PerAxis = 1,
+        bias: bool = True,
+        init: Initializer,
+    ):
+        self.depthwise = DepthwiseConv(
+            in_features,
+            None,
+            kernel,
+            axes=axes,
+            stride=stride,
+            padding=padding,
+            dilation=dilation,
+            bias=False,
+            init=init,
+        )
+        self.pointwise = Conv(in_features, features, 1, axes=axes, bias=bias, init=init)
+
+    def __call__(self, x: Map, mode: Mode = EVALUATION) -> Map:
+        return self.pointwise(self.depthwise(x))
+
+
+class ConvTranspose(nnx.Module):
+    """The gradient of a convolution with respect to its input, as a layer (Dumoulin and Visin, chapter 4).
+
+    A map of n positions becomes stride (n - 1) + dilation (kernel - 1) + 1 - padding: `valid` cuts nothing,
+    `same` gives n * stride, numbers cut as many positions before and after.
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        features: int,
+        kernel: PerAxis,
+        *,
+        axes: int,
+        stride: PerAxis = 1,
+        padding: Padding = "same",
+        dilation: PerAxis = 1,
+        bias: bool = True,
+        init: Initializer,
+    ):
+        self.window = per_axis(kernel, axes, "kernel")
+        self.stride = per_axis(stride, axes, "stride")
+        self.dilation = per_axis(dilation, axes, "dilation")
+        self.padding = padding
+        self.kernel = nnx.Param(init.he((*self.window, in_features, features)))
+        self.bias = nnx.Param(np.zeros(features, np.float32)) if bias else None
+
+    def _cuts(self, space: tuple[int, ...]) -> tuple[tuple[int, int], ...]:
+        if self.padding != "same":
+            return pads(self.padding, space, self.window, self.stride, self.dilation)
+        cuts = []
+        for k, s, d in zip(self.window, self.stride, self.dilation, strict=True):
+            surplus = d * (k - 1) + 1 - s  # negative: positions are added behind instead
+            cuts.append((max(surplus, 0) // 2, surplus - max(surplus, 0) // 2))
+        return tuple(cuts)
+
+    def __call__(self, x: Map, mode: Mode = EVALUATION) -> Map:
+        space = x.shape[1:-1]
+        reach = [d * (k - 1) for k, d in zip(self.window, self.dilation, strict=True)]
+        padding = [(r - low, r - high) for r, (low, high) in zip(reach, self._cuts(space), strict=True)]
+        sizes = [
+            s * (n - 1) + 1 + a + b - r for n, s, r, (a, b) in zip(space, self.stride, reach, padding, strict=True)
+        ]
+        if min(sizes) < 1:
+            raise ShapeError(f"the map is {show(space)} here, and its padding cuts all of the output away")
+        y = jax.lax.conv_general_dilated(
+            x,
+            jnp.flip(self.kernel[...], range(len(space))),
+            (1,) * len(space),
+            padding,
+            lhs_dilation=self.stride,
+            rhs_dilation=self.dilation,
+            dimension_numbers=_dimensions(len(space)),
+        )
+        return y if self.bias is None else y + self.bias[...]
+
+
+class Dense(nnx.Module):
+    """x W + b over the last axis: [batch, in_features] to [batch, features]."""
+
+    def __init__(self, in_features: int, features: int, *, bias: bool = True, init: Initializer):
+        self.kernel = nnx.Param(init.lecun((in_features, features)))
+        self.bias = nnx.Param(np.zeros(features, np.float32)) if bias else None
+
+    def __call__(self, x: Float[Array, "batch in_features"], mode: Mode = EVALUATION) -> Float[Array, "batch features"]:
+        if x.ndim != 2:
+            shape = show(x.shape[1:])
+            raise ShapeError(
+                f"takes a vector, and the map is {shape} here",
+                hint="put flatten or global_avg_pool before it",
+            )
+        y = x @ self.kernel[...]
+        return y if self.bias is None else y + self.bias[...]
+
+
+__all__ = ["Conv", "ConvTranspose", "Dense", "DepthwiseConv", "Map", "SeparableConv", "spatial_axes"]

@@ -1,0 +1,1 @@
+"""What a YAML file may say: the schema, strict, and how it is read."""

@@ -1,0 +1,190 @@
+"""YAML -> Experiment: overrides, all errors at once with their positions, the nearest name."""
+
+from pathlib import Path
+from typing import Any, get_args
+
+from pydantic import BaseModel, ValidationError
+
+from cnnlab.errors import SpecError, SpecErrors, did_you_mean
+from cnnlab.spec import yaml
+from cnnlab.spec.architectures import NAMES
+from cnnlab.spec.contradictions import contradictions
+from cnnlab.spec.overrides import apply
+from cnnlab.spec.schema import Experiment
+from cnnlab.spec.types import Frozen
+from cnnlab.spec.vocabulary import VOCABULARY, kind_of
+
+
+def load(path: Path, overrides: list[str] | None = None) -> Experiment:
+    """Read a spec file. Raises SpecErrors that lists everything wrong with it."""
+    if path.is_dir():
+        raise SpecError("is a directory, not a spec", where=str(path), hint="name a .yaml file")
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        near = did_you_mean(path.name, [p.name for p in path.parent.glob("*.y*ml")])
+        raise SpecError("no such spec file", where=str(path), hint=near or "'cnnlab init' writes one") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise SpecError(f"cannot be read: {error}", where=str(path), hint="a spec is text in UTF-8") from None
+    return parse(text, str(path), overrides, default_name=path.stem)
+
+
+def parse(
+    text: str, source: str, overrides: list[str] | None = None, *, default_name: str = "experiment"
+) -> Experiment:
+    """The experiment that `text` describes; `source` is its name in messages."""
+    document = yaml.parse(text, source)
+    if not isinstance(document.data, dict):
+        hint = "the shortest spec is 'data: {source: digits}' and 'model: {name: lenet5}'"
+        raise SpecError("a spec is a mapping with the keys data and model", where=source, hint=hint)
+    apply(document, overrides or [])
+    errors = list(document.errors)
+    experiment = None
+    try:
+        experiment = Experiment.model_validate(document.data)
+    except ValidationError as error:
+        errors += [_sentence(details, document) for details in error.errors()]
+    if experiment is not None:
+        for path, message in contradictions(experiment):
+            errors.append(SpecError(f"{dotted(path)}: {message}", where=document.where(path, key=True)))
+    if errors or experiment is None:
+        raise SpecErrors(sorted(errors, key=_line))
+    return experiment if experiment.name else experiment.model_copy(update={"name": _safe(default_name)})
+
+
+def _safe(stem: str) -> str:
+    """A file's name as a run's name."""
+    kept = "".join(c if c.isascii() and (c.isalnum() or c in "._-") else "-" for c in stem).lstrip("._-")
+    return kept or "experiment"
+
+
+def _line(error: SpecError) -> tuple[str, int, int]:
+    name, *numbers = error.where.rsplit(":", 2)
+    line, column = numbers if len(numbers) == 2 and all(n.isdigit() for n in numbers) else (0, 0)
+    return name, int(line), int(column)
+
+
+def dotted(path: yaml.Path) -> str:
+    """`model.layers[3].conv.kernel`, as people write it."""
+    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
+    return text.removeprefix(".")
+
+
+# ---------------------------------------------------------------- pydantic's errors as sentences
+
+
+def _sentence(details: Any, document: yaml.Document) -> SpecError:
+    kind, value = details["type"], details["input"]
+    path = _path_in(document.data, details["loc"], keep_last=kind == "missing")
+    if kind == "extra_forbidden":
+        allowed = sorted(key for cls in _classes_at(details["loc"][:-1]) for key in cls.model_fields)
+        message = f"unknown key (value {_show(value)})"
+        hint = did_you_mean(str(path[-1]), allowed) or f"allowed: {', '.join(allowed)}"
+        return SpecError(f"{dotted(path)}: {message}", hint=hint, where=document.where(path, key=True))
+    where = document.where(path, key=kind == "missing")
+    if kind == "missing":
+        return SpecError(f"{dotted(path)}: required, and not there", where=document.where(path[:-1], key=True))
+    if kind in ("union_tag_invalid", "union_tag_not_found"):
+        path, message, hint = _tag_message(details, path)
+        return SpecError(f"{dotted(path)}: {message}", hint=hint, where=document.where(path))
+    if kind == "unknown_layer":
+        message, hint = _layer_message(value)
+        return SpecError(f"{dotted(path)}: {message}", hint=hint, where=where)
+    if kind in ("literal_error", "enum"):
+        allowed = [part.strip("'") for part in details["ctx"]["expected"].replace(" or ", ", ").split(", ")]
+        message = f"must be one of {', '.join(allowed)}, not {_show(value)}"
+        return SpecError(f"{dotted(path)}: {message}", hint=did_you_mean(str(value), allowed), where=where)
+    message: str = _MESSAGES.get(kind) or details["msg"][:1].lower() + details["msg"][1:]
+    for name, text in (details.get("ctx") or {}).items():
+        message = message.replace("{" + name + "}", str(text))
+    return SpecError(f"{dotted(path)}: {message}, not {_show(value)}", where=where)
+
+
+_MESSAGES = {
+    "int_type": "must be a whole number",
+    "float_type": "must be a number",
+    "bool_type": "must be true or false",
+    "string_type": "must be text",
+    "tuple_type": "must be a list",
+    "model_type": "must be a mapping of keys",
+    "model_attributes_type": "must be a mapping of keys",
+    "greater_than": "must be greater than {gt}",
+    "greater_than_equal": "must be at least {ge}",
+    "less_than": "must be less than {lt}",
+    "less_than_equal": "must be at most {le}",
+    "finite_number": "must be a finite number",
+    "string_pattern_mismatch": "must match {pattern}",
+    "string_too_short": "must not be empty",
+    "too_short": "must have at least {min_length} entries",
+    "too_long": "must have at most {max_length} entries",
+}
+
+
+def _show(value: Any) -> str:
+    text = "null" if value is None else str(value).lower() if isinstance(value, bool) else repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _tag_message(details: Any, path: yaml.Path) -> tuple[yaml.Path, str, str]:
+    value = details["input"]
+    if not isinstance(value, dict):
+        return path, f"must be a mapping of keys, not {_show(value)}", ""
+    key = {"data": "source", "model": "name", "optimizer": "name"}.get(str(path[-1]) if path else "", "schedule")
+    allowed = _expected(details, path)
+    if value.get(key) is None:
+        wanted = "name (a published network) or layers (written out)" if path == ("model",) else key
+        return path, f"needs the key {wanted}", f"{key} is one of {', '.join(allowed)}"
+    what = {"source": "data source", "name": "architecture" if path == ("model",) else "optimizer"}.get(key, key)
+    hint = did_you_mean(str(value[key]), allowed) or f"there are {', '.join(allowed)}"
+    if path == ("model",):
+        hint += "; 'cnnlab list models' shows all"
+    return (*path, key), f"no {what} {_show(value[key])}", hint
+
+
+def _expected(details: Any, path: yaml.Path) -> list[str]:
+    if path == ("model",):
+        return list(NAMES)
+    field = Experiment.model_fields.get(str(path[-1]))
+    classes = _models_in(field.annotation) if field else _classes_at(("optimizer", "adamw", "learning_rate"))
+    return [tag for cls in classes for tag in cls.tags]
+
+
+def _layer_message(entry: Any) -> tuple[str, str]:
+    kind = kind_of(entry)
+    if kind is None:
+        message = f"a layer is one word with its settings, not {_show(entry)}"
+        return message, "write - relu, or - conv: {features: 32, kernel: 3}"
+    hint = did_you_mean(kind, list(VOCABULARY)) or f"there are {', '.join(VOCABULARY)}"
+    return f"no layer '{kind}'", hint
+
+
+def _path_in(data: Any, loc: tuple[Any, ...], *, keep_last: bool = False) -> yaml.Path:
+    """pydantic's location without the tags of unions: the parts that stand in the file."""
+    path: list[str | int] = []
+    for i, part in enumerate(loc):
+        inside = part in data if isinstance(data, dict) else isinstance(data, list) and isinstance(part, int)
+        if inside:
+            data = data[part]
+            path.append(part)
+        elif keep_last and i == len(loc) - 1:
+            path.append(part)
+    return tuple(path)
+
+
+def _classes_at(loc: tuple[Any, ...]) -> list[type[Frozen]]:
+    """The schema's classes at one of pydantic's locations."""
+    classes: list[type[Frozen]] = [Experiment]
+    for part in loc:
+        if isinstance(part, int):
+            continue
+        inner = [
+            m for cls in classes if part in cls.model_fields for m in _models_in(cls.model_fields[part].annotation)
+        ]
+        classes = inner or [cls for cls in classes if part in cls.tags] or classes
+    return classes
+
+
+def _models_in(annotation: Any) -> list[type[Frozen]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]  # type: ignore[list-item]
+    return list(dict.fromkeys(model for part in get_args(annotation) for model in _models_in(part)))

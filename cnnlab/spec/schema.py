@@ -1,0 +1,243 @@
+"""An experiment as frozen data: every key of the YAML, its type, its bounds and its default."""
+
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Union
+
+from pydantic import Discriminator, Field, Tag
+
+from cnnlab.spec.architectures import ARCHITECTURES, Architecture, Input, architecture_tag, tagged
+from cnnlab.spec.types import (
+    Bool,
+    Fraction,
+    Frozen,
+    Int,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PerAxis,
+    PositiveFloat,
+    PositiveInt,
+    Rate,
+    Str,
+)
+from cnnlab.spec.vocabulary import Layers
+
+# ---------------------------------------------------------------- data
+
+
+class Split(Frozen):
+    """Shares of the examples, stratified by class; they add up to 1."""
+
+    train: PositiveFloat = Field(le=1)
+    validation: Fraction = 0.0
+    test: Fraction = 0.0
+    seed: NonNegativeInt | None = Field(default=None, description="default: the experiment's seed")
+
+
+class Augmentation(Frozen):
+    """One entry of `augment`: exactly one of these, each drawn anew for every example and epoch."""
+
+    shift: NonNegativeInt | None = Field(default=None, description="up to so many pixels along every axis")
+    rotate: Annotated[NonNegativeFloat, Field(le=180)] | None = Field(default=None, description="up to so many degrees")
+    flip: Literal["horizontal", "vertical", "both"] | None = Field(default=None, description="with probability 1/2")
+    noise: NonNegativeFloat | None = Field(default=None, description="normal, in standard deviations of the data")
+
+
+class DataSpec(Frozen):
+    """What every source has."""
+
+    split: Split | None = Field(default=None, description="default: 0.7, 0.15, 0.15 of what the source leaves open")
+    resize: PerAxis | None = Field(default=None, description="size of every spatial axis, or one per axis")
+    normalize: Bool = Field(default=True, description="mean 0 and deviation 1 per channel, as in the training split")
+    batch_size: PositiveInt = 64
+    augment: tuple[Augmentation, ...] = ()
+
+
+class Digits(DataSpec):
+    """The 1,797 handwritten digits, 8x8, that come with scikit-learn."""
+
+    tags = ("digits",)
+    source: Literal["digits"]
+
+
+class Npz(DataSpec):
+    """Arrays `x`, `y`, optionally `x_test`, `y_test` and `classes` (names) in one .npz file."""
+
+    tags = ("npz",)
+    source: Literal["npz"]
+    path: Str
+    spatial_axes: Annotated[Int, Field(ge=0, le=3)] | None = Field(
+        default=None, description="default: x of rank 2 is vectors, 3 and 4 images, 5 volumes"
+    )
+
+
+class ImageFolder(DataSpec):
+    """`class/name.jpg`, or `train/`, `val/`, `test/` above that."""
+
+    tags = ("image_folder",)
+    source: Literal["image_folder"]
+    path: Str
+    channels: Literal[1, 3] = 3
+
+
+# ---------------------------------------------------------------- model
+
+
+class LayersModel(Frozen):
+    """A network of one's own: layers, written out."""
+
+    tags = ("layers",)
+    layers: Layers
+    input: Input | None = Field(default=None, description="[height, width, channels]; default: the data's")
+
+
+# ---------------------------------------------------------------- learning
+
+
+class Loss(Frozen):
+    name: Literal["cross_entropy"] = "cross_entropy"
+    label_smoothing: Rate = 0.0
+
+
+class Schedule(Frozen):
+    peak: PositiveFloat = 0.001
+    warmup_epochs: NonNegativeFloat = Field(default=0.0, description="linear from 0 to the peak")
+
+
+class Constant(Schedule):
+    tags = ("constant",)
+    schedule: Literal["constant"]
+
+
+class Step(Schedule):
+    """The rate times `factor` after every `every_epochs`, or at each epoch of `at_epochs`."""
+
+    tags = ("step",)
+    schedule: Literal["step"]
+    every_epochs: PositiveInt | None = None
+    at_epochs: tuple[PositiveInt, ...] | None = None
+    factor: Annotated[PositiveFloat, Field(lt=1)] = 0.1
+
+
+class Cosine(Schedule):
+    """Half a cosine from the peak to `end` (Loshchilov and Hutter 2017, without restarts)."""
+
+    tags = ("cosine",)
+    schedule: Literal["cosine"] = "cosine"
+    end: NonNegativeFloat = 0.0
+    warmup_epochs: NonNegativeFloat = Field(default=1.0, description="linear from 0 to the peak")
+
+
+def _schedule_tag(value: Any) -> str:
+    if isinstance(value, dict):
+        return value.get("schedule", "cosine")
+    return getattr(value, "schedule", "number")
+
+
+class OptimizerSpec(Frozen):
+    if TYPE_CHECKING:
+        learning_rate: float | Schedule = Cosine()
+    else:
+        learning_rate: Annotated[
+            Union[
+                Annotated[PositiveFloat, Tag("number")],
+                Annotated[Constant, Tag("constant")],
+                Annotated[Step, Tag("step")],
+                Annotated[Cosine, Tag("cosine")],
+            ],
+            Discriminator(_schedule_tag),
+        ] = Cosine()
+    weight_decay: NonNegativeFloat = Field(default=0.0, description="on weights; not on biases and normalisation")
+    clip_norm: PositiveFloat | None = Field(default=None, description="largest norm of the whole gradient")
+
+
+class SGD(OptimizerSpec):
+    tags = ("sgd",)
+    name: Literal["sgd"]
+
+
+class Momentum(OptimizerSpec):
+    tags = ("momentum",)
+    name: Literal["momentum"]
+    momentum: Rate = 0.9
+    nesterov: Bool = False
+
+
+class Adam(OptimizerSpec):
+    tags = ("adam",)
+    name: Literal["adam"]
+    beta1: Rate = 0.9
+    beta2: Rate = 0.999
+    epsilon: PositiveFloat = 1e-8
+
+
+class AdamW(OptimizerSpec):
+    tags = ("adamw",)
+    name: Literal["adamw"] = "adamw"
+    beta1: Rate = 0.9
+    beta2: Rate = 0.999
+    epsilon: PositiveFloat = 1e-8
+    weight_decay: NonNegativeFloat = Field(default=0.01, description="on weights; not on biases and normalisation")
+
+
+METRICS = ("train/loss", "train/accuracy", "validation/loss", "validation/accuracy", "validation/f1")
+
+
+class EarlyStopping(Frozen):
+    """Stop after `patience` epochs without a better value; the best step is kept by this metric."""
+
+    metric: Literal["train/loss", "train/accuracy", "validation/loss", "validation/accuracy", "validation/f1"] = (
+        "validation/loss"
+    )
+    patience: PositiveInt = 10
+    min_delta: NonNegativeFloat = Field(default=0.0, description="a smaller gain does not count as better")
+
+
+class Train(Frozen):
+    epochs: PositiveInt = 30
+    early_stopping: EarlyStopping | None = None
+    checkpoint_every: PositiveInt = Field(default=1, description="epochs between checkpoints")
+
+
+# ---------------------------------------------------------------- the whole
+
+
+def _union(classes: tuple[type[Frozen], ...]) -> Any:
+    return Union[tuple(Annotated[cls, Tag(cls.tags[0])] for cls in classes)]
+
+
+def _key_tag(key: str, default: str | None = None):
+    def tag(value: Any) -> Any:
+        return value.get(key, default) if isinstance(value, dict) else getattr(value, key, None)
+
+    return Discriminator(tag)
+
+
+if TYPE_CHECKING:
+    Data = Digits | Npz | ImageFolder
+    Model = LayersModel | Architecture
+    Optimizer = SGD | Momentum | Adam | AdamW
+else:
+    Data = Annotated[_union((Digits, Npz, ImageFolder)), _key_tag("source")]
+    Model = Annotated[
+        Union[
+            (
+                Annotated[LayersModel, Tag("layers")],
+                *(member for cls in ARCHITECTURES for member in tagged(cls)),
+            )
+        ],
+        Discriminator(architecture_tag),
+    ]
+    Optimizer = Annotated[_union((SGD, Momentum, Adam, AdamW)), _key_tag("name", "adamw")]
+
+
+class Experiment(Frozen):
+    """One YAML file. The shortest useful one has `data` and `model`, nothing else."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")] | None = Field(
+        default=None, description="of the run directory; default: the file's name"
+    )
+    seed: NonNegativeInt = Field(default=0, le=2**32 - 1)
+    data: Data
+    model: Model
+    loss: Loss = Loss()
+    optimizer: Optimizer = AdamW()
+    train: Train = Train()

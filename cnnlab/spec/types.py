@@ -1,0 +1,68 @@
+"""The scalar types of the schema: strict, so that `"3"` is no number and `true` is no 1."""
+
+from typing import Annotated, Any, ClassVar
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, Strict
+from pydantic_core import PydanticCustomError
+
+Int = Annotated[int, Strict()]
+PositiveInt = Annotated[int, Strict(), Field(ge=1)]
+NonNegativeInt = Annotated[int, Strict(), Field(ge=0)]
+Bool = Annotated[bool, Strict()]
+Str = Annotated[str, Strict(), Field(min_length=1)]
+Float = Annotated[float, Strict(), Field(allow_inf_nan=False)]
+PositiveFloat = Annotated[float, Strict(), Field(gt=0, allow_inf_nan=False)]
+NonNegativeFloat = Annotated[float, Strict(), Field(ge=0, allow_inf_nan=False)]
+Fraction = Annotated[float, Strict(), Field(ge=0, le=1, allow_inf_nan=False)]
+Rate = Annotated[float, Strict(), Field(ge=0, lt=1, allow_inf_nan=False)]
+Name = Annotated[str, Strict(), Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
+
+
+class Frozen(BaseModel):
+    """Base of the schema: no unknown keys, no change after reading.
+
+    `tags` are the values that choose this class where several are possible (`name: adamw`); they show the
+    reader of errors which class a key was looked up in.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+    tags: ClassVar[tuple[str, ...]] = ()
+
+
+def _whole_numbers(smallest: int, wanted: str):
+    def check(value: Any) -> Any:
+        values = value if isinstance(value, list | tuple) else [value]
+        good = all(isinstance(v, int) and not isinstance(v, bool) and v >= smallest for v in values)
+        if not good or not 1 <= len(values) <= 3:
+            raise PydanticCustomError("per_axis", "must be {wanted}", {"wanted": wanted})
+        return tuple(value) if isinstance(value, list) else value
+
+    return BeforeValidator(check, json_schema_input_type=int | list[int])
+
+
+PerAxis = Annotated[
+    int | tuple[int, ...],
+    _whole_numbers(1, "a whole number from 1, or a list of one per axis"),
+    Field(json_schema_extra={"minimum": 1}),
+]
+
+
+def _padding(value: Any) -> Any:
+    def number(v: Any) -> bool:
+        return isinstance(v, int) and not isinstance(v, bool) and v >= 0
+
+    if value in ("same", "valid") or number(value):
+        return value
+    if isinstance(value, list | tuple) and value:
+        if all(number(v) for v in value):
+            return tuple((v, v) for v in value)
+        pairs = [p for p in value if isinstance(p, list | tuple) and len(p) == 2 and all(map(number, p))]
+        if len(pairs) == len(value):
+            return tuple((low, high) for low, high in pairs)
+    raise PydanticCustomError("padding", "must be same, valid, a whole number, or a list of [before, after] per axis")
+
+
+Padding = Annotated[
+    str | int | tuple[tuple[int, int], ...],
+    BeforeValidator(_padding, json_schema_input_type=str | int | list[list[int]]),
+]
