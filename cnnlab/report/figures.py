@@ -86,8 +86,8 @@ def _matrix_cells(figure: "Figure", axes: "Axes", share: np.ma.MaskedArray, zoom
     """The coloured cells, thin lines between them, and the scale of the colours at the right."""
     from matplotlib.colors import LinearSegmentedColormap, PowerNorm
 
-    colours = LinearSegmentedColormap.from_list("share", ["#ffffff", "#a9cbe8", "#3f83c0", "#123d73"])
-    colours.set_bad("#d5d8dc")
+    blues = LinearSegmentedColormap.from_list("share", ["#ffffff", "#a9cbe8", "#3f83c0", "#123d73"])
+    colours = blues.with_extremes(bad="#d5d8dc")
     norm = PowerNorm(0.5, 0, 1)
     image = axes.imshow(share, cmap=colours, norm=norm, aspect="auto", interpolation="nearest")
     axes.grid(False)
@@ -100,13 +100,13 @@ def _matrix_cells(figure: "Figure", axes: "Axes", share: np.ma.MaskedArray, zoom
     axes.spines[:].set_visible(True)
     inch = zoom / figure.get_figwidth()
     height = min(1.0, 4.6 * inch)
-    scale_axes = figure.add_axes((1 + 0.2 * inch, 1 - height, 0.14 * inch, height))
-    scale = figure.colorbar(image, cax=scale_axes, ticks=[0, 0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 1])
-    scale_axes.yaxis.set_major_formatter(lambda value, _: f"{100 * value:.0f} %")
-    scale_axes.tick_params(labelsize=8.5 * zoom, length=2)
-    scale_axes.grid(False)
-    scale_axes.spines[:].set_visible(False)
-    scale.set_label("share of the true class", color=QUIET, fontsize=9 * zoom)
+    bar_axes = figure.add_axes((1 + 0.2 * inch, 1 - height, 0.14 * inch, height))
+    colour_bar = figure.colorbar(image, cax=bar_axes, ticks=[0, 0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 1])
+    bar_axes.yaxis.set_major_formatter(lambda value, _: f"{100 * value:.0f} %")
+    bar_axes.tick_params(labelsize=8.5 * zoom, length=2)
+    bar_axes.grid(False)
+    bar_axes.spines[:].set_visible(False)
+    colour_bar.set_label("share of the true class", color=QUIET, fontsize=9 * zoom)
 
 
 def _cell_counts(axes: "Axes", counts: np.ndarray, share: np.ma.MaskedArray, cell: float) -> None:

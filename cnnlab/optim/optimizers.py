@@ -1,0 +1,48 @@
+"""The optimizers: spec -> optax."""
+
+from typing import Any
+
+import jax
+import optax
+
+from cnnlab.optim.schedules import Rate
+from cnnlab.spec.schema import SGD, Adam, AdamW, Momentum, OptimizerSpec
+
+
+def weights(params: Any) -> Any:
+    """True for what weight decay touches: kernels; not biases, scales and other vectors."""
+    return jax.tree.map(lambda leaf: leaf.ndim > 1, params)
+
+
+def optimizer(spec: OptimizerSpec, rate: Rate) -> optax.GradientTransformation:
+    """Gradient -> update, in this order: clip by the global norm, decay, the optimizer's own rule, the rate.
+
+    Weight decay is added to the gradient (an L2 penalty, as torch does it) for sgd, momentum and adam, and
+    apart from it for adamw (Loshchilov and Hutter 2019, algorithm 2, with the decay times the rate).
+    """
+    parts = []
+    if spec.clip_norm is not None:
+        parts.append(optax.clip_by_global_norm(spec.clip_norm))
+    if spec.weight_decay and not isinstance(spec, AdamW):
+        parts.append(optax.add_decayed_weights(spec.weight_decay, mask=weights))
+    match spec:
+        case SGD():
+            parts.append(optax.sgd(rate))
+        case Momentum():
+            parts.append(optax.sgd(rate, momentum=spec.momentum, nesterov=spec.nesterov))
+        case Adam():
+            parts.append(optax.adam(rate, b1=spec.beta1, b2=spec.beta2, eps=spec.epsilon))
+        case AdamW():
+            parts.append(
+                optax.adamw(
+                    rate,
+                    b1=spec.beta1,
+                    b2=spec.beta2,
+                    eps=spec.epsilon,
+                    weight_decay=spec.weight_decay,
+                    mask=weights,
+                )
+            )
+        case _:
+            raise TypeError(f"no such optimizer: {type(spec).__name__}")
+    return optax.chain(*parts)

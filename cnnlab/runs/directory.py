@@ -1,0 +1,162 @@
+"""Where a run's files are, how a run is made, found and opened."""
+
+import json
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cnnlab import __version__
+from cnnlab.errors import RunError, did_you_mean
+from cnnlab.files import write_atomically
+
+FORMAT = 1  # of the run directory; a higher one is of a newer cnnlab
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run directory; the names of the contract as paths."""
+
+    path: Path
+
+    @property
+    def spec(self) -> Path:
+        return self.path / "spec.yaml"
+
+    @property
+    def resolved(self) -> Path:
+        return self.path / "resolved.yaml"
+
+    @property
+    def environment(self) -> Path:
+        return self.path / "environment.json"
+
+    @property
+    def data(self) -> Path:
+        return self.path / "data.json"
+
+    @property
+    def splits(self) -> Path:
+        return self.path / "splits.csv"
+
+    @property
+    def model(self) -> Path:
+        return self.path / "model.json"
+
+    @property
+    def history(self) -> Path:
+        return self.path / "history.csv"
+
+    @property
+    def status(self) -> Path:
+        return self.path / "status.json"
+
+    @property
+    def log(self) -> Path:
+        return self.path / "log.txt"
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.path / "checkpoints"
+
+    def evaluation(self, split: str, checkpoint: str = "best") -> Path:
+        """eval/<split>/ is of the best checkpoint; another one has a folder of its own beside it."""
+        return self.path / "eval" / (split if checkpoint == "best" else f"{split}-{checkpoint}")
+
+    @property
+    def figures(self) -> Path:
+        return self.path / "figures"
+
+    def write_json(self, path: Path, content: Any) -> None:
+        write_atomically(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+
+    def read_json(self, path: Path) -> Any:
+        """Raises RunError where the file is missing or no JSON."""
+        try:
+            return json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            raise RunError(f"its {path.name} is missing or damaged", where=str(self.path)) from None
+
+    def write_log(self, line: str) -> None:
+        with self.log.open("a", encoding="utf-8") as file:
+            file.write(line + "\n")
+
+
+def create(name: str, chosen: Path | None) -> Run:
+    """A new, empty run directory: `chosen`, else runs/<name>, -2, -3 ... when taken."""
+    if chosen is not None:
+        if chosen.exists() and (not chosen.is_dir() or any(chosen.iterdir())):
+            hint = "choose another, or continue it with --resume"
+            raise RunError("the run directory is taken", where=str(chosen), hint=hint)
+        _make(chosen, exist_ok=True)
+        return Run(chosen)
+    number = 1
+    while True:
+        path = Path("runs") / (name if number == 1 else f"{name}-{number}")
+        try:
+            _make(path, exist_ok=False)
+            return Run(path)
+        except FileExistsError:
+            number += 1
+
+
+def _make(path: Path, *, exist_ok: bool) -> None:
+    try:
+        path.mkdir(parents=True, exist_ok=exist_ok)
+    except FileExistsError:
+        raise
+    except OSError as error:
+        raise RunError(f"cannot be made: {error.strerror}", where=str(path), hint="choose another with --run") from None
+
+
+def latest(name: str) -> Run | None:
+    """The run of that name with the highest number, None where there is none."""
+    pattern = re.compile(re.escape(name) + r"(?:-(\d+))?")
+    found = []
+    for path in Path("runs").glob("*"):
+        match = pattern.fullmatch(path.name)
+        if match and path.is_dir():
+            found.append((int(match[1] or 1), path))
+    return Run(max(found)[1]) if found else None
+
+
+def open_run(path: Path) -> Run:
+    """A run that was begun. Raises RunError where there is none, or a newer cnnlab made it."""
+    if not path.is_dir():
+        near = did_you_mean(path.name, [p.name for p in path.parent.glob("*") if p.is_dir()])
+        raise RunError("no such run directory", where=str(path), hint=near or "'cnnlab train SPEC' makes one")
+    run = Run(path)
+    if not run.resolved.exists() or not run.environment.exists():
+        hint = "a run is what 'cnnlab train' leaves in runs/"
+        raise RunError("is not a run directory: it has no resolved.yaml", where=str(path), hint=hint)
+    environment = run.read_json(run.environment)
+    version = str(environment.get("cnnlab", "0"))
+    if environment.get("run_format", 0) > FORMAT or _numbers(version) > _numbers(__version__):
+        message = f"was trained by cnnlab {version}, and this is {__version__}"
+        raise RunError(message, where=str(path), hint="install a version at least as new")
+    return run
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in re.findall(r"\d+", version)[:3])
+
+
+class Lock:
+    """One process at a time trains in a run directory; the system lets go of it when the process ends."""
+
+    def __init__(self, run: Run):
+        self.path = run.path / ".lock"
+
+    def __enter__(self) -> None:
+        import fcntl
+
+        self.descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT)
+        try:
+            fcntl.flock(self.descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(self.descriptor)
+            raise RunError("another process is training here", where=str(self.path.parent)) from None
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self.descriptor)

@@ -1,0 +1,87 @@
+"""Figures of a stored run: the state back from its checkpoint, a split through it, the tables written."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cnnlab.data.prepare import Prepared, splits_from_csv
+from cnnlab.data.prepare import restore as restore_data
+from cnnlab.errors import RunError, did_you_mean
+from cnnlab.files import write_atomically
+from cnnlab.metrics.confusion import classification_report, confusion_csv, per_class_csv
+from cnnlab.metrics.predictions import to_csv
+from cnnlab.runs.directory import Run
+from cnnlab.runs.training import best_checkpoint
+from cnnlab.spec.load import load
+from cnnlab.spec.schema import Experiment
+from cnnlab.train import checkpoint
+from cnnlab.train.checkpoint import Checkpoint
+from cnnlab.train.evaluate import evaluate
+from cnnlab.train.state import State
+from cnnlab.train.step import Program, compile_program
+
+
+@dataclass(frozen=True)
+class Restored:
+    """A run, ready to be used: its spec, data, compiled functions and a stored state."""
+
+    run: Run
+    experiment: Experiment
+    prepared: Prepared
+    program: Program
+    state: State
+    checkpoint: Checkpoint
+    notes: tuple[str, ...]
+
+
+def restore_run(run: Run, which: str) -> Restored:
+    """The run's own data, split as it was in training, and its `best` or `last` state."""
+    experiment = load(run.resolved)
+    splits = splits_from_csv(run.splits.read_text(encoding="utf-8"))
+    prepared = restore_data(experiment.data, Path(), splits, run.read_json(run.data))
+    program = compile_program(experiment, prepared)
+    return Restored(run, experiment, prepared, program, *restore_state(run, experiment, prepared, program, which))
+
+
+def restore_state(
+    run: Run, experiment: Experiment, prepared: Prepared, program: Program, which: str
+) -> tuple[State, Checkpoint, tuple[str, ...]]:
+    """The `best` or `last` state; where that is damaged, the next older good one, and a sentence that says so."""
+    candidates = checkpoint.stored(run.checkpoints)[::-1]
+    if which == "best":
+        best = best_checkpoint(run, experiment, has_validation="validation" in prepared.splits)
+        if best is not None:
+            candidates = sorted(candidates, key=lambda c: (c.step > best.step, -c.step))
+    notes = []
+    for candidate in candidates:
+        try:
+            state = checkpoint.load(candidate, program.initial_state)
+        except RunError as error:
+            notes.append(str(error))
+            continue
+        if notes:
+            notes.append(f"step {candidate.step} is used instead")
+        return state, candidate, tuple(notes)
+    why = "; ".join(notes) or "it has no checkpoint yet"
+    raise RunError(f"nothing to evaluate: {why}", where=str(run.path), hint="continue it with 'train --resume'")
+
+
+def evaluate_split(restored: Restored, split: str, which: str) -> dict[str, Any]:
+    """The report of a split, as metrics.json has it; its files are written to eval/<split>/."""
+    prepared = restored.prepared
+    if split not in prepared.splits:
+        there = list(prepared.splits)
+        hint = did_you_mean(split, there) or f"there are {', '.join(there)}"
+        raise RunError(f"the run has no split '{split}'", where=str(restored.run.path), hint=hint)
+    size = restored.experiment.data.batch_size
+    state, indices = restored.state, prepared.splits[split]
+    found = evaluate(restored.program.evaluate, state.params, state.stats, prepared, split, size)
+    report = classification_report(found, prepared.classes, split)
+    folder = restored.run.evaluation(split, which)
+    files = prepared.dataset.files
+    names = None if files is None else [files[i] for i in indices]
+    restored.run.write_json(folder / "metrics.json", report)
+    write_atomically(folder / "per_class.csv", per_class_csv(report))
+    write_atomically(folder / "confusion_matrix.csv", confusion_csv(report))
+    write_atomically(folder / "predictions.csv", to_csv(found, prepared.classes, files=names, indices=indices))
+    return report

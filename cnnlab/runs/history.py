@@ -1,0 +1,45 @@
+"""history.csv: a row an epoch, floats written so that reading gives the same bits."""
+
+import csv
+import io
+from pathlib import Path
+
+from cnnlab.errors import RunError
+from cnnlab.files import write_atomically
+
+COLUMNS = (
+    "epoch",
+    "step",
+    "train/loss",
+    "train/accuracy",
+    "validation/loss",
+    "validation/accuracy",
+    "validation/f1",
+    "learning_rate",
+    "seconds",
+    "images_per_second",
+)
+_WHOLE = ("epoch", "step")
+
+
+def write(path: Path, rows: list[dict[str, float]]) -> None:
+    """The whole history, atomically; a figure that was not measured stays empty."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    writer.writerows([repr(row[name]) if name in row else "" for name in COLUMNS] for row in rows)
+    write_atomically(path, buffer.getvalue())
+
+
+def read(path: Path) -> list[dict[str, float]]:
+    """The rows; none where there is no file yet. Raises RunError where it is not such a file."""
+    if not path.exists():
+        return []
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            return [
+                {name: (int if name in _WHOLE else float)(text) for name, text in row.items() if text != ""}
+                for row in csv.DictReader(file)
+            ]
+    except (ValueError, TypeError, AttributeError):
+        raise RunError("cannot be read as a history", where=str(path), hint="was it edited?") from None

@@ -1,0 +1,142 @@
+"""A training run from its first file to its last: what the loop yields is written before it goes on."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from cnnlab.data.prepare import Prepared, describe, splits_csv
+from cnnlab.errors import Interrupted, RunError
+from cnnlab.files import write_atomically
+from cnnlab.runs import history
+from cnnlab.runs.directory import Run
+from cnnlab.runs.environment import environment
+from cnnlab.runs.signals import StopSignals
+from cnnlab.spec.dump import to_yaml
+from cnnlab.spec.load import load
+from cnnlab.spec.schema import Experiment
+from cnnlab.train import checkpoint
+from cnnlab.train.checkpoint import Checkpoint
+from cnnlab.train.loop import EpochEnd, Progress, Stopped, fit
+from cnnlab.train.state import State
+from cnnlab.train.step import Program
+from cnnlab.train.stopping import best_epoch, exhausted, watched
+
+
+def begin(run: Run, experiment: Experiment, spec: Path, prepared: Prepared, model: dict[str, Any]) -> None:
+    """Write what is known before the first step. status.json comes last: with it the run has begun."""
+    write_atomically(run.spec, spec.read_bytes())
+    write_atomically(run.resolved, to_yaml(experiment))
+    run.write_json(run.environment, environment(experiment.seed, spec))
+    run.write_json(run.data, describe(prepared))
+    write_atomically(run.splits, splits_csv(prepared))
+    run.write_json(run.model, model)
+    set_status(run, "running", None)
+
+
+def set_status(run: Run, status: str, reason: str | None, **more: Any) -> None:
+    """status.json: running, finished, interrupted or failed, and why."""
+    run.write_json(run.status, {"status": status, "reason": reason, **more})
+
+
+def check_same(run: Run, experiment: Experiment) -> None:
+    """Raises RunError that names the first setting in which the run differs from the spec."""
+    before = _flat(load(run.resolved).model_dump(mode="json"))
+    now = _flat(experiment.model_dump(mode="json"))
+    for key in sorted({*before, *now}):
+        if before.get(key) != now.get(key):
+            message = f"was begun with {key} = {before.get(key)!r}, and the spec says {now.get(key)!r}"
+            raise RunError(message, where=str(run.path), hint="a resumed run takes the same spec; start a new one")
+
+
+def _flat(value: Any, path: str = "") -> dict[str, Any]:
+    if isinstance(value, dict | list) and value:
+        items = value.items() if isinstance(value, dict) else enumerate(value)
+        return {k: v for name, inner in items for k, v in _flat(inner, f"{path}.{name}".lstrip(".")).items()}
+    return {path: value}
+
+
+def restore(run: Run, program: Program) -> tuple[State, int, list[str]]:
+    """The newest state that is whole, the epochs recorded in it, and a sentence for each damaged one.
+
+    Damaged steps are removed once a good one is found; without any the run starts anew.
+    """
+    damaged, notes = [], []
+    state, epoch = program.initial_state, 0
+    for candidate in reversed(checkpoint.stored(run.checkpoints)):
+        try:
+            state, epoch = checkpoint.load(candidate, program.initial_state), candidate.epoch
+            break
+        except RunError as error:
+            damaged.append(candidate)
+            notes.append(f"{error}; an older step is used")
+    good = [c for c in checkpoint.stored(run.checkpoints) if c not in damaged]
+    checkpoint.keep(run.checkpoints, good)
+    return state, epoch, notes
+
+
+def train(
+    run: Run, experiment: Experiment, prepared: Prepared, program: Program, state: State, epoch: int, signals: StopSignals
+) -> Iterator[Progress | EpochEnd]:
+    """Train to the end, yielding what happens; history and checkpoints are on disk when an epoch is yielded.
+
+    Raises Interrupted after saving, Diverged with the last good checkpoint kept.
+    """
+    rows = history.read(run.history)[:epoch]
+    stopping = watched(experiment.train, has_validation="validation" in prepared.splits)
+    set_status(run, "running", None)
+    if not checkpoint.stored(run.checkpoints):
+        checkpoint.save(run.checkpoints, state, 0)
+    if rows and exhausted(rows, stopping):
+        return
+    try:
+        for event in fit(program, experiment, prepared, state, epoch, signals.asked_to_stop):
+            if isinstance(event, EpochEnd):
+                rows.append(event.row)
+                history.write(run.history, rows)
+                run.write_log(line(event.row, experiment.train.epochs))
+                best = best_epoch(rows, stopping)
+                last = len(rows) == experiment.train.epochs or exhausted(rows, stopping)
+                if best == len(rows) - 1 or last or len(rows) % experiment.train.checkpoint_every == 0:
+                    checkpoint.save(run.checkpoints, event.state, len(rows))
+                    _tidy(run, rows, best)
+            yield event
+            if isinstance(event, EpochEnd) and exhausted(rows, stopping):
+                return
+    except Stopped as stopped:
+        _save_interrupted(run, stopped.state, len(rows))
+        assert signals.number is not None
+        name = "Ctrl-C" if signals.number == 2 else "SIGTERM"
+        reason = f"{name} at step {int(stopped.state.step)}"
+        set_status(run, "interrupted", reason)
+        raise Interrupted(
+            f"interrupted by {reason}, saved in {run.path}",
+            signal_number=signals.number,
+            hint="--resume continues it",
+        ) from None
+
+
+def _save_interrupted(run: Run, state: State, epoch: int) -> None:
+    """Unless the same state is stored already: a signal may come right behind an epoch's end."""
+    there = checkpoint.stored(run.checkpoints)
+    if not any((c.step, c.epoch) == (int(state.step), epoch) for c in there):
+        checkpoint.save(run.checkpoints, state, epoch)
+
+
+def _tidy(run: Run, rows: list[dict[str, float]], best: int | None) -> None:
+    """Keep the best step, the last, and the one before it in case the last is damaged."""
+    there = checkpoint.stored(run.checkpoints)
+    checkpoint.keep(run.checkpoints, [*there[-2:], *(c for c in there if best is not None and c.epoch == best + 1)])
+
+
+def best_checkpoint(run: Run, experiment: Experiment, *, has_validation: bool) -> Checkpoint | None:
+    """The stored step of the best epoch, None where it is not there."""
+    best = best_epoch(history.read(run.history), watched(experiment.train, has_validation=has_validation))
+    there = [c for c in checkpoint.stored(run.checkpoints) if best is not None and c.epoch == best + 1]
+    return there[0] if there else None
+
+
+def line(row: dict[str, float], epochs: int) -> str:
+    """One epoch as a line of text."""
+    parts = [f"epoch {row['epoch']}/{epochs}", f"step {row['step']}"]
+    parts += [f"{name} {row[name]:.4f}" for name in row if "/" in name]
+    return "  ".join([*parts, f"{row['images_per_second']:,.0f} images/s"])

@@ -1,0 +1,28 @@
+"""Experiment -> YAML, every default filled in; reading it gives the same experiment."""
+
+from typing import Any
+
+import yaml
+
+from cnnlab.spec.schema import Experiment
+from cnnlab.spec.yaml import scalar
+
+
+class _Dumper(yaml.SafeDumper):
+    """Quotes what YAML 1.2 would not read as text: PyYAML quotes by the rules of 1.1 alone."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+def _text(dumper: _Dumper, value: str) -> yaml.ScalarNode:
+    return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=None if isinstance(scalar(value), str) else "'")
+
+
+_Dumper.add_representer(str, _text)
+
+
+def to_yaml(experiment: Experiment) -> str:
+    """The resolved spec as text."""
+    data = experiment.model_dump(mode="json", exclude_none=True)
+    return yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=True, default_flow_style=None, width=120)

@@ -1,0 +1,126 @@
+"""The loop: step, count, measure. It yields what happened and holds nothing that the state does not."""
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import jax
+import numpy as np
+
+from cnnlab.data.batches import order, training_batch
+from cnnlab.data.prepare import Prepared
+from cnnlab.errors import Diverged
+from cnnlab.metrics.confusion import classification_report
+from cnnlab.spec.schema import Experiment
+from cnnlab.tasks.classification import Sums
+from cnnlab.train.evaluate import evaluate
+from cnnlab.train.state import State
+from cnnlab.train.step import UNREASONABLE, Program
+
+PROGRESS_SECONDS = 0.5  # how often the device is asked for figures while it works
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Within an epoch: finished steps of the run, running means, speed."""
+
+    epoch: int
+    step: int
+    loss: float
+    images_per_second: float
+
+
+@dataclass(frozen=True)
+class EpochEnd:
+    """After an epoch: its row of the history, and the state that the next one starts from."""
+
+    row: dict[str, float]
+    state: State
+
+
+class Stopped(Exception):
+    """`check` asked to stop; `state` is whole, after a finished step."""
+
+    def __init__(self, state: State):
+        self.state = state
+
+
+def fit(
+    program: Program,
+    experiment: Experiment,
+    prepared: Prepared,
+    state: State,
+    epoch: int,
+    asked_to_stop: Callable[[], bool],
+) -> Iterator[Progress | EpochEnd]:
+    """Train from `state`, in which `epoch` epochs are recorded, to the last epoch; may start inside an epoch.
+
+    Raises Diverged, with the step, and Stopped as soon as `asked_to_stop` says so.
+    """
+    for current in range(epoch, experiment.train.epochs):
+        started, seen = time.perf_counter(), 0
+        shuffled = order(experiment.seed, current, prepared.counts["train"])
+        last_report = started
+        for i in range(int(state.step) - current * program.steps_per_epoch, program.steps_per_epoch):
+            if asked_to_stop():
+                raise Stopped(state)
+            batch = training_batch(prepared, shuffled, i, experiment.data.batch_size)
+            state = program.train_step(state, batch.x, batch.y, batch.mask)
+            seen += int(batch.mask.sum())
+            now = time.perf_counter()
+            if now - last_report > PROGRESS_SECONDS:
+                last_report = now
+                check_finite(state, len(prepared.classes))
+                means = state.sums.means()
+                speed = seen / (time.perf_counter() - started)
+                yield Progress(current + 1, int(state.step), means["loss"], speed)
+        check_finite(state, len(prepared.classes))
+        trained = time.perf_counter() - started
+        row = {"epoch": current + 1, "step": int(state.step)}
+        row |= {f"train/{name}": value for name, value in state.sums.means().items()}
+        row |= _validate(program, experiment, prepared, state, asked_to_stop)
+        row["learning_rate"] = float(program.rate(np.int32(row["step"] - 1)))  # type: ignore[arg-type]
+        row["seconds"] = round(time.perf_counter() - started, 3)
+        row["images_per_second"] = round(seen / max(trained, 1e-9), 1)
+        state = state._replace(sums=jax.device_put(Sums.zero()))
+        yield EpochEnd(row, state)
+
+
+def check_finite(state: State, classes: int) -> None:
+    """Raises Diverged where a step of the state's past has lost its way."""
+    step = int(state.diverged_at)
+    if step < 0:
+        return
+    loss, limit = float(state.diverged_loss), UNREASONABLE * math.log(classes)
+    if not math.isfinite(loss):
+        why = f"the loss is {loss}"
+    elif loss > limit:
+        why = f"the loss is {loss:.4g}, more than {UNREASONABLE:,.0f} times that of guessing"
+    else:
+        why = "the gradient is not finite"
+    raise Diverged(f"training diverged at step {step}: {why}", hint="try a lower learning_rate, or clip_norm")
+
+
+def _validate(
+    program: Program,
+    experiment: Experiment,
+    prepared: Prepared,
+    state: State,
+    asked_to_stop: Callable[[], bool],
+) -> dict[str, float]:
+    if "validation" not in prepared.splits:
+        return {}
+
+    def check() -> None:
+        if asked_to_stop():
+            raise Stopped(state)
+
+    size = experiment.data.batch_size
+    found = evaluate(program.evaluate, state.params, state.stats, prepared, "validation", size, check)
+    if not np.isfinite(found.loss).all():
+        message = f"training diverged by step {int(state.step)}: the validation loss is not finite"
+        raise Diverged(message, hint="try a lower learning_rate, or clip_norm")
+    report = classification_report(found, prepared.classes, "validation")
+    figures = {"loss": report["loss"], "accuracy": report["accuracy"], "f1": report["macro"]["f1"]}
+    return {f"validation/{name}": value for name, value in figures.items()}

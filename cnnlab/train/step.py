@@ -1,0 +1,113 @@
+"""The compiled functions of a run: one step of training, one batch of evaluation."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from flax import nnx
+from jax import Array
+
+from cnnlab.data.augment import augment, scale
+from cnnlab.data.batches import steps_per_epoch
+from cnnlab.data.prepare import Prepared
+from cnnlab.layers.initialize import Initializer
+from cnnlab.layers.mode import Mode
+from cnnlab.models import build
+from cnnlab.optim.optimizers import optimizer
+from cnnlab.optim.schedules import Rate, schedule
+from cnnlab.spec.schema import Experiment
+from cnnlab.tasks import classification
+from cnnlab.tasks.classification import Outcome
+from cnnlab.train.state import State, initial, split
+
+# A loss this many times that of guessing means weights that no schedule brings back.
+UNREASONABLE = 1000.0
+
+
+@dataclass(frozen=True)
+class Program:
+    """A spec, compiled: what the loop calls. Both functions are traced and compiled once."""
+
+    train_step: Callable[[State, Array, Array, Array], State]
+    evaluate: Callable[[Any, Any, Array, Array], Outcome]
+    initial_state: State
+    steps_per_epoch: int
+    rate: Rate
+
+
+def compile_program(experiment: Experiment, prepared: Prepared) -> Program:
+    """Build the model and its step for the data. Nothing is compiled before the first call."""
+    classes = len(prepared.classes)
+    model = build(experiment.model, prepared.input_shape, classes, init=Initializer(experiment.seed))
+    graph, params, stats = split(model)
+    steps = steps_per_epoch(prepared.counts["train"], experiment.data.batch_size)
+    rate = schedule(experiment.optimizer.learning_rate, steps_per_epoch=steps, epochs=experiment.train.epochs)
+    transform = optimizer(experiment.optimizer, rate)
+    limit = UNREASONABLE * math.log(classes)
+    step = partial(_train_step, graph, transform, experiment, prepared.mean, prepared.std, limit)
+    evaluate = partial(_evaluate, graph, experiment, prepared.mean, prepared.std)
+    return Program(jax.jit(step, donate_argnums=0), jax.jit(evaluate), initial(params, stats, transform), steps, rate)
+
+
+def _train_step(
+    graph: nnx.GraphDef,
+    transform: optax.GradientTransformation,
+    experiment: Experiment,
+    mean: np.ndarray,
+    std: np.ndarray,
+    limit: float,
+    state: State,
+    x: Array,
+    y: Array,
+    mask: Array,
+) -> State:
+    """One update from one batch: x [batch, *space, channel], y and mask [batch].
+
+    All randomness follows from (seed, step), so that a resumed run draws what an uninterrupted one would.
+    """
+    key = jax.random.fold_in(jax.random.key(np.uint32(experiment.seed)), state.step)
+    augment_key, model_key = jax.random.split(key)
+    x = (augment(scale(x), augment_key, experiment.data.augment, std) - mean) / std
+
+    def mean_loss(params: Any) -> tuple[Array, tuple[Array, Array, Any]]:
+        model = nnx.merge(graph, params, state.stats)
+        logits = model(x, Mode(train=True, key=model_key))
+        losses = classification.per_example_loss(experiment.loss, logits, y)
+        stats = nnx.to_pure_dict(nnx.state(model, nnx.BatchStat))
+        return jnp.where(mask, losses, 0).sum() / mask.sum(), (logits, losses, stats)
+
+    (loss, (logits, losses, stats)), gradient = jax.value_and_grad(mean_loss, has_aux=True)(state.params)
+    updates, optimizer_state = transform.update(gradient, state.optimizer, state.params)
+    params = optax.apply_updates(state.params, updates)
+    fine = (loss <= limit) & jnp.isfinite(optax.tree.norm(gradient))  # a NaN is not <= anything
+    first = ~fine & (state.diverged_at < 0)
+    return State(
+        params,
+        stats,
+        optimizer_state,
+        classification.add(state.sums, logits, y, losses, mask),
+        state.step + 1,
+        jnp.where(first, state.step + 1, state.diverged_at),
+        jnp.where(first, loss, state.diverged_loss),
+    )
+
+
+def _evaluate(
+    graph: nnx.GraphDef,
+    experiment: Experiment,
+    mean: np.ndarray,
+    std: np.ndarray,
+    params: Any,
+    stats: Any,
+    x: Array,
+    y: Array,
+) -> Outcome:
+    """What the model says of one batch, padding included."""
+    logits = nnx.merge(graph, params, stats)((scale(x) - mean) / std)
+    return classification.outcome(experiment.loss, logits, y)

@@ -1,0 +1,29 @@
+"""Which epoch was the best, and when to stop: from the history alone, so that a resumed run decides alike."""
+
+from collections.abc import Sequence
+
+from cnnlab.spec.schema import EarlyStopping, Train
+
+
+def watched(train: Train, *, has_validation: bool) -> EarlyStopping:
+    """What decides the best epoch: the early stopping's metric, else the validation loss, else the training loss."""
+    if train.early_stopping is not None:
+        return train.early_stopping
+    return EarlyStopping(metric="validation/loss" if has_validation else "train/loss", patience=train.epochs)
+
+
+def best_epoch(history: Sequence[dict[str, float]], stopping: EarlyStopping) -> int | None:
+    """Index of the last epoch that was better than all before it by more than `min_delta`."""
+    sign = 1 if stopping.metric.endswith("loss") else -1
+    best = None
+    for i, row in enumerate(history):
+        value = sign * row[stopping.metric]
+        if best is None or value < sign * history[best][stopping.metric] - stopping.min_delta:
+            best = i
+    return best
+
+
+def exhausted(history: Sequence[dict[str, float]], stopping: EarlyStopping) -> bool:
+    """True when the last `patience` epochs have brought nothing better."""
+    best = best_epoch(history, stopping)
+    return best is not None and len(history) - 1 - best >= stopping.patience
