@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from flax import nnx
 
+from cnnlab.errors import SpecError
 from cnnlab.layers.initialize import Initializer
 from cnnlab.layers.windows import ShapeError, show
 from cnnlab.models.custom import from_layers
@@ -24,15 +25,22 @@ MODELS: dict[str, Callable[..., nnx.Module]] = {
     "resnet18": partial(ResNet, stages=(2, 2, 2, 2)),
     "resnet34": partial(ResNet, stages=(3, 4, 6, 3)),
 }
+PUBLISHED_CLASSES = 1000  # ImageNet's, for a network without data
 
 
-def build(model: "Model", input_shape: tuple[int, ...], classes: int, *, init: Initializer) -> nnx.Module:
-    """The network of a spec for inputs [*space, channel]. Raises SpecError where the shapes do not fit."""
+def build(model: "Model", input_shape: tuple[int, ...], classes: int | None, *, init: Initializer) -> nnx.Module:
+    """The network of a spec for inputs [*space, channel]; `classes` may be None where there is no data.
+
+    Raises SpecError where the shapes do not fit, or where `model.input` or `model.classes` say something else.
+    """
+    for key, stated, found in (("input", model.input, input_shape), ("classes", model.classes, classes)):
+        if stated is not None and stated != found:
+            raise SpecError(f"{stated}, and the data has {found}", where=f"model.{key}", hint="leave it out")
     if isinstance(model, LayersModel):
         return from_layers(model.layers, input_shape, classes, init=init)
-    name, options = model.name, model.model_dump(exclude={"name", "input"})  # type: ignore[attr-defined]
+    name, options = model.name, model.model_dump(exclude={"name", "input", "classes"})  # type: ignore[attr-defined]
     try:
-        return MODELS[name](input_shape, classes, init=init, **options)
+        return MODELS[name](input_shape, classes or PUBLISHED_CLASSES, init=init, **options)
     except ShapeError as error:
         where = ", ".join(filter(None, (f"model ({name}) on {show(input_shape)}", error.where)))
         raise ShapeError(error.message, where=where, hint=error.hint or "give it a larger input") from None

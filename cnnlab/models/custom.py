@@ -1,6 +1,8 @@
 """`layers:` of a spec -> a network: every entry built with the map's shape known, errors named by entry."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from flax import nnx
@@ -14,31 +16,64 @@ from cnnlab.spec.vocabulary import LayerSpec
 
 
 def from_layers(
-    layers: tuple[LayerSpec, ...], input_shape: tuple[int, ...], classes: int, *, init: Initializer
+    layers: tuple[LayerSpec, ...], input_shape: tuple[int, ...], classes: int | None, *, init: Initializer
 ) -> compose.Sequential:
     """A Sequential of the entries, [batch, *space, channel] to [batch, classes].
 
-    Raises ShapeError with the entry's path and the map that it cannot take, and where the end is no vector
-    of one logit a class.
+    Without `classes` the end may have any shape. Raises ShapeError with the entry's path and the map that it
+    cannot take, and where the end is not one logit a class.
     """
-    stack = _stack(layers, input_shape, "model.layers", classes, init)
-    if stack.shape != (classes,):
+    stack = _Builder(classes, init).stack(layers, input_shape, "model.layers")
+    if classes is not None and stack.shape != (classes,):
         raise ShapeError(
-            f"the last layer gives {show(stack.shape)}, and the data has {classes} classes",
+            f"the last layer gives {show(stack.shape)}, and there are {classes} classes",
             where="model.layers",
             hint="end with 'dense: classes', after flatten or global_avg_pool",
         )
     return stack.build()
 
 
-def _stack(layers: tuple[LayerSpec, ...], shape: tuple[int, ...], path: str, classes: int, init: Initializer) -> Stack:
-    stack = Stack(shape)
-    for i, entry in enumerate(layers):
-        here = f"{path}[{i}]"
-        name = entry.name or f"{entry.kind}_{i}"
-        make = lambda entry=entry, here=here: _build(entry, stack.shape, here, classes, init)  # noqa: E731
-        stack.add(name, make, where=f"{here} ({_label(entry)})")
-    return stack
+@dataclass(frozen=True)
+class _Builder:
+    classes: int | None
+    init: Initializer
+
+    def stack(self, layers: tuple[LayerSpec, ...], shape: tuple[int, ...], path: str) -> Stack:
+        stack = Stack(shape)
+        for i, entry in enumerate(layers):
+            here, name = f"{path}[{i}]", entry.name or f"{entry.kind}_{i}"
+            stack.add(name, partial(self.layer, entry, stack.shape, here), where=f"{here} ({_label(entry)})")
+        return stack
+
+    def layer(self, entry: LayerSpec, shape: tuple[int, ...], path: str) -> nnx.Module:
+        inside = f"{path}.{entry.kind}"
+        match entry:
+            case spec.Residual():
+                body = self.stack(entry.body, shape, f"{inside}.body").build()
+                shortcut = None
+                if not isinstance(entry.shortcut, str):
+                    shortcut = self.stack(entry.shortcut, shape, f"{inside}.shortcut").build()
+                after = activation.ACTIVATIONS[entry.activation]() if entry.activation else None
+                return compose.Residual(body, shortcut, after)
+            case spec.Branches():
+                stacks = [self.stack(layers, shape, f"{inside}[{j}]") for j, layers in enumerate(entry.lists)]
+                return compose.Branches({f"branch{j}": stack.build() for j, stack in enumerate(stacks)}, entry.join)
+            case spec.Repeat():
+                stack = Stack(shape)
+                for time in range(entry.times):
+                    once = self.stack(entry.layers, stack.shape, f"{inside}.layers")
+                    stack.add(f"time{time}", once.build)
+                return stack.build()
+            case spec.Dense():
+                return conv.Dense(shape[-1], self._features(entry), bias=entry.bias, init=self.init)
+        return LEAVES[entry.kind](entry.model_dump(exclude={"name"}), shape, self.init)
+
+    def _features(self, entry: spec.Dense) -> int:
+        if entry.features != "classes":
+            return entry.features
+        if self.classes is None:
+            raise ShapeError("there are no classes without data", hint="give model.classes")
+        return self.classes
 
 
 def _label(entry: LayerSpec) -> str:
@@ -47,40 +82,6 @@ def _label(entry: LayerSpec) -> str:
     if window is None:
         return entry.kind
     return f"{entry.kind} {window if isinstance(window, int) else show(window)}"
-
-
-def _build(entry: LayerSpec, shape: tuple[int, ...], path: str, classes: int, init: Initializer) -> nnx.Module:
-    def inner(layers: tuple[LayerSpec, ...], key: str) -> compose.Sequential:
-        return _stack(layers, shape, f"{path}.{entry.kind}{key}", classes, init).build()
-
-    match entry:
-        case spec.Residual():
-            skip = None if entry.shortcut == "identity" else inner(entry.shortcut, ".shortcut")  # type: ignore[arg-type]
-            after = activation.ACTIVATIONS[entry.activation]() if entry.activation else None
-            return compose.Residual(inner(entry.body, ".body"), skip, after)
-        case spec.Branches():
-            lists = {f"branch{j}": inner(layers, f"[{j}]") for j, layers in enumerate(entry.lists)}
-            return compose.Branches(lists, entry.join)
-        case spec.Repeat():
-            return _repeat(entry, shape, path, classes, init)
-        case spec.Dense():
-            features = classes if entry.features == "classes" else entry.features
-            return conv.Dense(shape[-1], features, bias=entry.bias, init=init)
-    settings = entry.model_dump(exclude={"name"})
-    return LEAVES[entry.kind](settings, shape, init)
-
-
-def _repeat(
-    entry: spec.Repeat, shape: tuple[int, ...], path: str, classes: int, init: Initializer
-) -> compose.Sequential:
-    stack = Stack(shape)
-
-    def once() -> compose.Sequential:
-        return _stack(entry.layers, stack.shape, f"{path}.repeat.layers", classes, init).build()
-
-    for time in range(entry.times):
-        stack.add(f"time{time}", once)
-    return stack.build()
 
 
 def _axes(shape: tuple[int, ...]) -> int:

@@ -11,6 +11,8 @@ from cnnlab import __version__
 from cnnlab.errors import RunError, did_you_mean
 from cnnlab.files import write_atomically
 
+# What `begin` writes before a run counts as begun, and what a kill in the middle of that can leave.
+_FIRST = {"spec.yaml", "resolved.yaml", "environment.json", "data.json", "splits.csv", "model.json", ".lock"}
 FORMAT = 1  # of the run directory; a higher one is of a newer cnnlab
 
 
@@ -83,12 +85,23 @@ class Run:
             file.write(line + "\n")
 
 
-def create(name: str, chosen: Path | None) -> Run:
-    """A new, empty run directory: `chosen`, else runs/<name>, -2, -3 ... when taken."""
+def locate(name: str, chosen: Path | None, *, resume: bool) -> Run:
+    """The directory to train in: `chosen`, else runs/<name>, -2, -3 ... when taken; to resume, the latest of them.
+
+    Raises RunError where `chosen` is taken, or is to be resumed and is something else than a run.
+    """
+    if resume:
+        there = Run(chosen) if chosen is not None else latest(name)
+        if there is not None and there.status.exists():
+            return open_run(there.path)
+        if chosen is not None and chosen.is_dir() and any(p.name not in _FIRST for p in chosen.iterdir()):
+            raise RunError("is not a run directory, and not empty", where=str(chosen), hint="choose another with --run")
+        if there is not None:  # killed before its first files were all written
+            _make(there.path, exist_ok=True)
+            return there
     if chosen is not None:
         if chosen.exists() and (not chosen.is_dir() or any(chosen.iterdir())):
-            hint = "choose another, or continue it with --resume"
-            raise RunError("the run directory is taken", where=str(chosen), hint=hint)
+            raise RunError("is taken", where=str(chosen), hint="choose another, or continue it with --resume")
         _make(chosen, exist_ok=True)
         return Run(chosen)
     number = 1

@@ -11,14 +11,15 @@ from cnnlab.files import write_atomically
 from cnnlab.metrics.confusion import classification_report, confusion_csv, per_class_csv
 from cnnlab.metrics.predictions import to_csv
 from cnnlab.runs.directory import Run
-from cnnlab.runs.training import best_checkpoint
+from cnnlab.runs.training import best_row
 from cnnlab.spec.load import load
 from cnnlab.spec.schema import Experiment
 from cnnlab.train import checkpoint
 from cnnlab.train.checkpoint import Checkpoint
 from cnnlab.train.evaluate import evaluate
 from cnnlab.train.state import State
-from cnnlab.train.step import Program, compile_program
+from cnnlab.train.step import Program, Sizes, compile_program
+from cnnlab.train.stopping import watched
 
 
 @dataclass(frozen=True)
@@ -37,21 +38,28 @@ class Restored:
 def restore_run(run: Run, which: str) -> Restored:
     """The run's own data, split as it was in training, and its `best` or `last` state."""
     experiment = load(run.resolved)
-    splits = splits_from_csv(run.splits.read_text(encoding="utf-8"))
+    try:
+        splits = splits_from_csv(run.splits.read_text(encoding="utf-8"))
+    except OSError:
+        raise RunError("its splits.csv is missing", where=str(run.path)) from None
     prepared = restore_data(experiment.data, Path(), splits, run.read_json(run.data))
-    program = compile_program(experiment, prepared)
-    return Restored(run, experiment, prepared, program, *restore_state(run, experiment, prepared, program, which))
+    return with_state(run, experiment, prepared, compile_program(experiment, Sizes.of(prepared)), which)
 
 
-def restore_state(
-    run: Run, experiment: Experiment, prepared: Prepared, program: Program, which: str
+def with_state(run: Run, experiment: Experiment, prepared: Prepared, program: Program, which: str) -> Restored:
+    """The run with its `best` or `last` state; see `load_state`."""
+    has_validation = "validation" in prepared.splits
+    return Restored(run, experiment, prepared, program, *load_state(run, experiment, program, which, has_validation))
+
+
+def load_state(
+    run: Run, experiment: Experiment, program: Program, which: str, has_validation: bool
 ) -> tuple[State, Checkpoint, tuple[str, ...]]:
     """The `best` or `last` state; where that is damaged, the next older good one, and a sentence that says so."""
     candidates = checkpoint.stored(run.checkpoints)[::-1]
-    if which == "best":
-        best = best_checkpoint(run, experiment, has_validation="validation" in prepared.splits)
-        if best is not None:
-            candidates = sorted(candidates, key=lambda c: (c.step > best.step, -c.step))
+    best = best_row(run, watched(experiment.train, has_validation=has_validation)) if which == "best" else None
+    if best is not None:  # what is older than the best comes next, what is newer last
+        candidates.sort(key=lambda c: (c.epoch > best["epoch"], -c.epoch))
     notes = []
     for candidate in candidates:
         try:

@@ -1,11 +1,14 @@
 """A training run from its first file to its last: what the loop yields is written before it goes on."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from cnnlab.data.prepare import Prepared, describe, splits_csv
-from cnnlab.errors import Interrupted, RunError
+from cnnlab.data.split import default_split
+from cnnlab.errors import Interrupted, RunError, SpecError
 from cnnlab.files import write_atomically
 from cnnlab.runs import history
 from cnnlab.runs.directory import Run
@@ -13,16 +16,65 @@ from cnnlab.runs.environment import environment
 from cnnlab.runs.signals import StopSignals
 from cnnlab.spec.dump import to_yaml
 from cnnlab.spec.load import load
-from cnnlab.spec.schema import Experiment
+from cnnlab.spec.schema import EarlyStopping, Experiment
 from cnnlab.train import checkpoint
-from cnnlab.train.checkpoint import Checkpoint
 from cnnlab.train.loop import EpochEnd, Progress, Stopped, fit
 from cnnlab.train.state import State
-from cnnlab.train.step import Program
+from cnnlab.train.step import Program, Sizes, compile_program
 from cnnlab.train.stopping import best_epoch, exhausted, watched
 
 
-def begin(run: Run, experiment: Experiment, spec: Path, prepared: Prepared, model: dict[str, Any]) -> None:
+@dataclass(frozen=True)
+class Started:
+    """A run with all that training it takes; `epoch` epochs are recorded in `state`."""
+
+    run: Run
+    experiment: Experiment
+    prepared: Prepared
+    program: Program
+    state: State
+    epoch: int
+    notes: tuple[str, ...]
+
+    @property
+    def stopping(self) -> EarlyStopping:
+        return watched(self.experiment.train, has_validation="validation" in self.prepared.splits)
+
+
+def resolve(experiment: Experiment, prepared: Prepared) -> Experiment:
+    """The spec with what only the data can fill in: the default split, the input's shape, the classes.
+
+    Raises SpecError where early stopping watches a split that is not there.
+    """
+    stopping = experiment.train.early_stopping
+    if stopping and stopping.metric.partition("/")[0] not in prepared.splits:
+        message = f"{stopping.metric} is never measured: there is no validation split"
+        raise SpecError(message, where="train.early_stopping.metric", hint="give data.split.validation a share")
+    split = experiment.data.split or default_split(prepared.dataset)
+    data = experiment.data.model_copy(update={"split": split})
+    sizes = {"input": prepared.input_shape, "classes": len(prepared.classes)}
+    model = experiment.model
+    model = model.model_copy(update={key: size for key, size in sizes.items() if getattr(model, key) is None})
+    return experiment.model_copy(update={"data": data, "model": model})
+
+
+def start(
+    run: Run, experiment: Experiment, spec: Path, prepared: Prepared, model: dict[str, Any], *, resume: bool
+) -> Started:
+    """Begin the run, or take it up where it stopped. Raises RunError where it was begun with another spec or data."""
+    begun = resume and run.status.exists()
+    if begun:
+        _check_same(run, experiment, prepared)
+    else:
+        _begin(run, experiment, spec, prepared, model)
+    program = compile_program(experiment, Sizes.of(prepared))
+    state, epoch, notes = restore(run, program) if begun else (program.initial_state, 0, [])
+    if begun:
+        run.write_log(f"resumed after step {int(state.step)}")
+    return Started(run, experiment, prepared, program, state, epoch, tuple(notes))
+
+
+def _begin(run: Run, experiment: Experiment, spec: Path, prepared: Prepared, model: dict[str, Any]) -> None:
     """Write what is known before the first step. status.json comes last: with it the run has begun."""
     write_atomically(run.spec, spec.read_bytes())
     write_atomically(run.resolved, to_yaml(experiment))
@@ -33,19 +85,39 @@ def begin(run: Run, experiment: Experiment, spec: Path, prepared: Prepared, mode
     set_status(run, "running", None)
 
 
+@contextmanager
+def recorded(run: Run) -> Iterator[None]:
+    """Whatever ends the work inside is written to the run's status."""
+    try:
+        yield
+    except Interrupted:
+        raise  # recorded where it was saved
+    except (Exception, KeyboardInterrupt) as error:
+        reason = str(error) or type(error).__name__
+        if run.status.exists():
+            status = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
+            set_status(run, status, reason)
+            run.write_log(f"failed: {reason}")
+        raise
+
+
 def set_status(run: Run, status: str, reason: str | None, **more: Any) -> None:
     """status.json: running, finished, interrupted or failed, and why."""
     run.write_json(run.status, {"status": status, "reason": reason, **more})
 
 
-def check_same(run: Run, experiment: Experiment) -> None:
-    """Raises RunError that names the first setting in which the run differs from the spec."""
+def _check_same(run: Run, experiment: Experiment, prepared: Prepared) -> None:
+    """Raises RunError that names the first setting in which the run differs, or that the data does."""
     before = _flat(load(run.resolved).model_dump(mode="json"))
     now = _flat(experiment.model_dump(mode="json"))
     for key in sorted({*before, *now}):
         if before.get(key) != now.get(key):
             message = f"was begun with {key} = {before.get(key)!r}, and the spec says {now.get(key)!r}"
             raise RunError(message, where=str(run.path), hint="a resumed run takes the same spec; start a new one")
+
+    if run.read_json(run.data).get("fingerprints") != describe(prepared)["fingerprints"]:
+        hint = "put the data back as it was, or start a new run"
+        raise RunError("the data is not what it was when the run began", where=str(run.path), hint=hint)
 
 
 def _flat(value: Any, path: str = "") -> dict[str, Any]:
@@ -74,22 +146,22 @@ def restore(run: Run, program: Program) -> tuple[State, int, list[str]]:
     return state, epoch, notes
 
 
-def train(
-    run: Run, experiment: Experiment, prepared: Prepared, program: Program, state: State, epoch: int, signals: StopSignals
-) -> Iterator[Progress | EpochEnd]:
+def train(started: Started, signals: StopSignals) -> Iterator[Progress | EpochEnd]:
     """Train to the end, yielding what happens; history and checkpoints are on disk when an epoch is yielded.
 
     Raises Interrupted after saving, Diverged with the last good checkpoint kept.
     """
-    rows = history.read(run.history)[:epoch]
-    stopping = watched(experiment.train, has_validation="validation" in prepared.splits)
+    run, experiment, stopping = started.run, started.experiment, started.stopping
+    rows = history.read(run.history)[: started.epoch]
     set_status(run, "running", None)
     if not checkpoint.stored(run.checkpoints):
-        checkpoint.save(run.checkpoints, state, 0)
+        checkpoint.save(run.checkpoints, started.state, 0)
     if rows and exhausted(rows, stopping):
         return
     try:
-        for event in fit(program, experiment, prepared, state, epoch, signals.asked_to_stop):
+        for event in fit(
+            started.program, experiment, started.prepared, started.state, started.epoch, signals.asked_to_stop
+        ):
             if isinstance(event, EpochEnd):
                 rows.append(event.row)
                 history.write(run.history, rows)
@@ -128,11 +200,11 @@ def _tidy(run: Run, rows: list[dict[str, float]], best: int | None) -> None:
     checkpoint.keep(run.checkpoints, [*there[-2:], *(c for c in there if best is not None and c.epoch == best + 1)])
 
 
-def best_checkpoint(run: Run, experiment: Experiment, *, has_validation: bool) -> Checkpoint | None:
-    """The stored step of the best epoch, None where it is not there."""
-    best = best_epoch(history.read(run.history), watched(experiment.train, has_validation=has_validation))
-    there = [c for c in checkpoint.stored(run.checkpoints) if best is not None and c.epoch == best + 1]
-    return there[0] if there else None
+def best_row(run: Run, stopping: EarlyStopping) -> dict[str, float] | None:
+    """The history's best epoch, None before there is one."""
+    rows = history.read(run.history)
+    best = best_epoch(rows, stopping)
+    return None if best is None else rows[best]
 
 
 def line(row: dict[str, float], epochs: int) -> str:

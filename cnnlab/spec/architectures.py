@@ -10,8 +10,12 @@ from cnnlab.spec.vocabulary import ActivationName
 Input = Annotated[tuple[PositiveInt, ...], Field(min_length=1, max_length=4)]
 
 
+Classes = Annotated[PositiveInt, Field(ge=2)]
+
+
 class Architecture(Frozen):
     input: Input | None = Field(default=None, description="[height, width, channels]; default: the data's")
+    classes: Classes | None = Field(default=None, description="default: the data's, 1000 where there is none")
 
 
 class SoftmaxRegression(Architecture):

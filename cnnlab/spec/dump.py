@@ -16,10 +16,17 @@ class _Dumper(yaml.SafeDumper):
 
 
 def _text(dumper: _Dumper, value: str) -> yaml.ScalarNode:
-    return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=None if isinstance(scalar(value), str) else "'")
+    return dumper.represent_scalar(
+        "tag:yaml.org,2002:str", value, style=None if isinstance(scalar(value), str) else "'"
+    )
 
 
 _Dumper.add_representer(str, _text)
+
+
+def quoted(text: str) -> str:
+    """Text as a YAML value on one line."""
+    return yaml.dump(text, Dumper=_Dumper, allow_unicode=True, width=10_000).removesuffix("...\n").strip()
 
 
 def to_yaml(experiment: Experiment) -> str:

@@ -10,7 +10,7 @@ from cnnlab.spec import yaml
 from cnnlab.spec.architectures import NAMES
 from cnnlab.spec.contradictions import contradictions
 from cnnlab.spec.overrides import apply
-from cnnlab.spec.schema import Experiment
+from cnnlab.spec.schema import Experiment, ImageFolder, Npz
 from cnnlab.spec.types import Frozen
 from cnnlab.spec.vocabulary import VOCABULARY, kind_of
 
@@ -26,7 +26,15 @@ def load(path: Path, overrides: list[str] | None = None) -> Experiment:
         raise SpecError("no such spec file", where=str(path), hint=near or "'cnnlab init' writes one") from None
     except (OSError, UnicodeDecodeError) as error:
         raise SpecError(f"cannot be read: {error}", where=str(path), hint="a spec is text in UTF-8") from None
-    return parse(text, str(path), overrides, default_name=path.stem)
+    return _anchored(parse(text, str(path), overrides, default_name=path.stem), path.parent)
+
+
+def _anchored(experiment: Experiment, folder: Path) -> Experiment:
+    """The data's path as an absolute one; in a spec it starts at the spec's folder."""
+    if not isinstance(experiment.data, Npz | ImageFolder):
+        return experiment
+    path = str((folder / Path(experiment.data.path).expanduser()).resolve())
+    return experiment.model_copy(update={"data": experiment.data.model_copy(update={"path": path})})
 
 
 def parse(

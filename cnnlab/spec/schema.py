@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Union
 
 from pydantic import Discriminator, Field, Tag
 
-from cnnlab.spec.architectures import ARCHITECTURES, Architecture, Input, architecture_tag, tagged
+from cnnlab.spec.architectures import ARCHITECTURES, Architecture, Classes, Input, architecture_tag, tagged
 from cnnlab.spec.types import (
     Bool,
     Fraction,
@@ -51,6 +51,13 @@ class DataSpec(Frozen):
     augment: tuple[Augmentation, ...] = ()
 
 
+class NoData(DataSpec):
+    """A network alone: `summary`, `check` and `receptive-field` do without data, with `model.input`."""
+
+    tags = ("none",)
+    source: Literal["none"] = "none"
+
+
 class Digits(DataSpec):
     """The 1,797 handwritten digits, 8x8, that come with scikit-learn."""
 
@@ -87,6 +94,7 @@ class LayersModel(Frozen):
     tags = ("layers",)
     layers: Layers
     input: Input | None = Field(default=None, description="[height, width, channels]; default: the data's")
+    classes: Classes | None = Field(default=None, description="default: the data's")
 
 
 # ---------------------------------------------------------------- learning
@@ -212,11 +220,11 @@ def _key_tag(key: str, default: str | None = None):
 
 
 if TYPE_CHECKING:
-    Data = Digits | Npz | ImageFolder
+    Data = NoData | Digits | Npz | ImageFolder
     Model = LayersModel | Architecture
     Optimizer = SGD | Momentum | Adam | AdamW
 else:
-    Data = Annotated[_union((Digits, Npz, ImageFolder)), _key_tag("source")]
+    Data = Annotated[_union((NoData, Digits, Npz, ImageFolder)), _key_tag("source")]
     Model = Annotated[
         Union[
             (
@@ -236,7 +244,7 @@ class Experiment(Frozen):
         default=None, description="of the run directory; default: the file's name"
     )
     seed: NonNegativeInt = Field(default=0, le=2**32 - 1)
-    data: Data
+    data: Data = NoData()
     model: Model
     loss: Loss = Loss()
     optimizer: Optimizer = AdamW()

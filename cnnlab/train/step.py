@@ -41,17 +41,37 @@ class Program:
     rate: Rate
 
 
-def compile_program(experiment: Experiment, prepared: Prepared) -> Program:
+@dataclass(frozen=True)
+class Sizes:
+    """What a program has to know of the data: shapes, the number of classes and examples, the normalisation."""
+
+    input_shape: tuple[int, ...]
+    classes: int
+    examples: int
+    mean: np.ndarray
+    std: np.ndarray
+
+    @classmethod
+    def of(cls, prepared: Prepared) -> "Sizes":
+        counts = prepared.counts["train"]
+        return cls(prepared.input_shape, len(prepared.classes), counts, prepared.mean, prepared.std)
+
+    @classmethod
+    def of_description(cls, data: dict[str, Any]) -> "Sizes":
+        """From a run's data.json, without the data."""
+        mean, std = (np.array(data["normalization"][key], np.float32) for key in ("mean", "std"))
+        return cls(tuple(data["input_shape"]), len(data["classes"]), data["counts"]["train"], mean, std)
+
+
+def compile_program(experiment: Experiment, sizes: Sizes) -> Program:
     """Build the model and its step for the data. Nothing is compiled before the first call."""
-    classes = len(prepared.classes)
-    model = build(experiment.model, prepared.input_shape, classes, init=Initializer(experiment.seed))
+    model = build(experiment.model, sizes.input_shape, sizes.classes, init=Initializer(experiment.seed))
     graph, params, stats = split(model)
-    steps = steps_per_epoch(prepared.counts["train"], experiment.data.batch_size)
+    steps = steps_per_epoch(sizes.examples, experiment.data.batch_size)
     rate = schedule(experiment.optimizer.learning_rate, steps_per_epoch=steps, epochs=experiment.train.epochs)
     transform = optimizer(experiment.optimizer, rate)
-    limit = UNREASONABLE * math.log(classes)
-    step = partial(_train_step, graph, transform, experiment, prepared.mean, prepared.std, limit)
-    evaluate = partial(_evaluate, graph, experiment, prepared.mean, prepared.std)
+    step = partial(_train_step, graph, transform, experiment, sizes)
+    evaluate = partial(_evaluate, graph, experiment, sizes)
     return Program(jax.jit(step, donate_argnums=0), jax.jit(evaluate), initial(params, stats, transform), steps, rate)
 
 
@@ -59,9 +79,7 @@ def _train_step(
     graph: nnx.GraphDef,
     transform: optax.GradientTransformation,
     experiment: Experiment,
-    mean: np.ndarray,
-    std: np.ndarray,
-    limit: float,
+    sizes: Sizes,
     state: State,
     x: Array,
     y: Array,
@@ -73,7 +91,7 @@ def _train_step(
     """
     key = jax.random.fold_in(jax.random.key(np.uint32(experiment.seed)), state.step)
     augment_key, model_key = jax.random.split(key)
-    x = (augment(scale(x), augment_key, experiment.data.augment, std) - mean) / std
+    x = (augment(scale(x), augment_key, experiment.data.augment, sizes.std) - sizes.mean) / sizes.std
 
     def mean_loss(params: Any) -> tuple[Array, tuple[Array, Array, Any]]:
         model = nnx.merge(graph, params, state.stats)
@@ -85,6 +103,7 @@ def _train_step(
     (loss, (logits, losses, stats)), gradient = jax.value_and_grad(mean_loss, has_aux=True)(state.params)
     updates, optimizer_state = transform.update(gradient, state.optimizer, state.params)
     params = optax.apply_updates(state.params, updates)
+    limit = UNREASONABLE * math.log(sizes.classes)
     fine = (loss <= limit) & jnp.isfinite(optax.tree.norm(gradient))  # a NaN is not <= anything
     first = ~fine & (state.diverged_at < 0)
     return State(
@@ -99,15 +118,8 @@ def _train_step(
 
 
 def _evaluate(
-    graph: nnx.GraphDef,
-    experiment: Experiment,
-    mean: np.ndarray,
-    std: np.ndarray,
-    params: Any,
-    stats: Any,
-    x: Array,
-    y: Array,
+    graph: nnx.GraphDef, experiment: Experiment, sizes: Sizes, params: Any, stats: Any, x: Array, y: Array
 ) -> Outcome:
     """What the model says of one batch, padding included."""
-    logits = nnx.merge(graph, params, stats)((scale(x) - mean) / std)
+    logits = nnx.merge(graph, params, stats)((scale(x) - sizes.mean) / sizes.std)
     return classification.outcome(experiment.loss, logits, y)

@@ -1,0 +1,76 @@
+"""The command line: one command, one file, a line each in the table below."""
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from cnnlab import __version__
+from cnnlab.cli import check, evaluate, init, listing, predict, receptive_field, schema, summary, train
+from cnnlab.errors import CnnlabError
+
+COMMANDS = {
+    "train": train.train,
+    "eval": evaluate.evaluate,
+    "receptive-field": receptive_field.receptive_field,
+    "check": check.check,
+    "summary": summary.summary,
+    "predict": predict.predict,
+    "list": listing.list_names,
+    "schema": schema.schema,
+    "init": init.init,
+}
+
+app = typer.Typer(rich_markup_mode=None, add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
+for _name, _command in COMMANDS.items():
+    app.command(_name)(_command)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"cnnlab {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _cnnlab(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and stop.")
+    ] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks; may stand anywhere.")] = False,
+) -> None:
+    """Run experiments with convolutional networks: one YAML file in, a trained network and its tables out."""
+
+
+def main() -> None:
+    """The entry point of `cnnlab`: errors as a sentence on stderr, exit codes by the contract."""
+    arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
+    debug = len(arguments) < len(sys.argv) - 1
+    try:
+        app(arguments, prog_name="cnnlab")
+    except CnnlabError as error:
+        if debug:
+            raise
+        print(error, file=sys.stderr)
+        sys.exit(error.exit_code)
+    except BrokenPipeError:  # `cnnlab ... | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except Exception as error:
+        if debug:
+            raise
+        print(_failure(error), file=sys.stderr)
+        sys.exit(1)
+
+
+def _failure(error: Exception) -> str:
+    """The sentence for work that failed, as against input that is wrong."""
+    if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error):
+        return "out of memory; try a smaller data.batch_size or data.resize"
+    if isinstance(error, OSError):
+        return (
+            f"{error.filename or 'the system'}: {error.strerror or error}; free or fix that, then go on with --resume"
+        )
+    first = str(error).strip().partition("\n")[0]
+    return f"a fault in cnnlab itself: {type(error).__name__}: {first}; please report it with what --debug prints"

@@ -1,0 +1,33 @@
+"""Arguments and options that several commands share."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cnnlab.errors import SpecError
+
+Spec = Annotated[Path, typer.Argument(metavar="SPEC", help="A spec file, such as experiments/digits/lenet5.yaml.")]
+Target = Annotated[Path, typer.Argument(metavar="SPEC|RUN", help="A spec file or a run directory.")]
+RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="A run directory, such as runs/digits-lenet5.")]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[KEY=VALUE]...", help="Settings that replace the spec's: optimizer.learning_rate.peak=0.01"
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of tables.")]
+Input = Annotated[
+    str | None, typer.Option("--input", metavar="SHAPE", help="The input's shape, such as 224,224,3; else the data's.")
+]
+
+
+def parse_shape(text: str | None) -> tuple[int, ...] | None:
+    """`224,224,3` as numbers. Raises SpecError where it is none."""
+    if text is None:
+        return None
+    parts = text.replace("x", ",").split(",")
+    if not all(part.strip().isdigit() and int(part) > 0 for part in parts) or len(parts) > 4:
+        hint = "such as 224,224,3: height, width, channels"
+        raise SpecError(f"--input: '{text}' is no shape", hint=hint)
+    return tuple(map(int, parts))

@@ -1,0 +1,17 @@
+"""`cnnlab check`."""
+
+from cnnlab.cli.arguments import Input, Json, Overrides, Spec, parse_shape
+
+
+def check(spec: Spec, overrides: Overrides = None, input_shape: Input = None, json: Json = False) -> None:
+    """Validate a spec, read its data, build and trace its network; print what training would do."""
+    from cnnlab.cli import render
+    from cnnlab.report.plan import plan
+
+    found = plan(spec, overrides or [], parse_shape(input_shape))
+    for note in found.network.notes:
+        render.note(note)
+    if json:
+        render.document(found.document())
+    else:
+        render.plan(found)

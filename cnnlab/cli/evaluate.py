@@ -1,0 +1,28 @@
+"""`cnnlab eval`."""
+
+from typing import Annotated, Literal
+
+import typer
+
+from cnnlab.cli.arguments import Json, RunPath
+
+
+def evaluate(
+    run: RunPath,
+    split: Annotated[str, typer.Option("--split", help="train, validation or test.")] = "test",
+    checkpoint: Annotated[Literal["best", "last"], typer.Option("--checkpoint", help="Which stored step.")] = "best",
+    json: Json = False,
+) -> None:
+    """Print the tables of a run's split from its stored checkpoint; they go to RUN/eval/SPLIT/ too."""
+    from cnnlab.cli import render
+    from cnnlab.report.results import evaluate as evaluate_run
+    from cnnlab.runs.directory import open_run
+    from cnnlab.runs.evaluation import restore_run
+
+    outcome = evaluate_run(restore_run(open_run(run), checkpoint), split, checkpoint)
+    for note in outcome.notes:
+        render.note(note)
+    if json:
+        render.document(outcome.report)
+    else:
+        render.outcome(outcome)

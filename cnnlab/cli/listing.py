@@ -1,0 +1,21 @@
+"""`cnnlab list`."""
+
+from typing import Annotated
+
+import typer
+
+KINDS = ("models", "layers", "sources", "augmentations", "optimizers", "schedules", "losses", "metrics")
+
+
+def list_names(
+    kind: Annotated[str, typer.Argument(metavar="KIND", help=f"One of {', '.join(KINDS)}.")],
+) -> None:
+    """List the names that a spec may use, each with its settings and their defaults."""
+    from cnnlab.cli import render
+    from cnnlab.errors import SpecError, did_you_mean
+    from cnnlab.spec.catalogue import catalogue
+
+    if kind not in KINDS:
+        hint = did_you_mean(kind, KINDS) or f"there are {', '.join(KINDS)}"
+        raise SpecError(f"list: no kind '{kind}'", hint=hint)
+    render.names(catalogue(kind))

@@ -1,0 +1,220 @@
+"""The only place that prints results: tables for people, JSON for programs.
+
+stdout is the result, stderr everything else. Where stdout is no terminal nothing is cut, folded or coloured.
+"""
+
+import json
+import math
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from cnnlab.receptive_field.report import Report
+    from cnnlab.report.plan import Plan
+    from cnnlab.report.results import Outcome
+    from cnnlab.runs.network import Network
+
+MATRIX_UP_TO = 20  # classes; beyond, the most frequent confusions are listed
+_UNBOUNDED = 100_000
+
+
+def _console(file: Any) -> Console:
+    width = None if file.isatty() else _UNBOUNDED
+    return Console(file=file, width=width, markup=False, highlight=False, emoji=False, soft_wrap=not file.isatty())
+
+
+stderr = _console(sys.stderr)
+
+
+def document(content: Any) -> None:
+    """One JSON document on stdout."""
+    text(json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+
+
+def text(content: str) -> None:
+    """Text as it is on stdout."""
+    sys.stdout.write(content)
+    sys.stdout.flush()
+
+
+def note(sentence: str) -> None:
+    """A warning on stderr."""
+    stderr.print(Text(f"note: {sentence}"))
+
+
+def _table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, left: int = 1) -> Table:
+    """A table whose first `left` columns are text and the others numbers."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
+    for i, column in enumerate(columns):
+        table.add_column(Text(column), justify="left" if i < left else "right", overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in row))
+    return table
+
+
+def names(entries: Sequence[tuple[str, str]]) -> None:
+    """Names and what they take."""
+    width = max(len(name) for name, _ in entries)
+    text("".join(f"{name:<{width}}  {settings}".rstrip() + "\n" for name, settings in entries))
+
+
+# ---------------------------------------------------------------- classification
+
+
+def outcome(found: "Outcome") -> None:
+    """The tables of a split, and where the rest is."""
+    from cnnlab.metrics.confusion import undefined_notes
+
+    report, console = found.report, _console(sys.stdout)
+    console.print(Text(f"{report['split']}: {report['n']:,} examples, {found.which} step {found.step}{_chosen(found)}"))
+    console.print(_table(("class", "precision", "recall", "f1", "support"), _class_rows(report)))
+    top = "".join(f"   top-{k} {value:.4f}" for k, value in report["top_k"].items())
+    console.print(Text(f"accuracy {report['accuracy']:.4f}{top}   loss {report['loss']:.4f}", style="bold"))
+    for sentence in undefined_notes(report):
+        console.print(Text(sentence))
+    console.print()
+    console.print(_confusion(report))
+    other = "validation" if report["split"] == "test" else "test"
+    console.print(Text(f"run   {found.run}\nmore  cnnlab eval {found.run} --split {other}"))
+
+
+def _chosen(found: "Outcome") -> str:
+    return f" (epoch {found.epoch} of {found.epochs}, by {found.chosen_by})" if found.which == "best" else ""
+
+
+def _class_rows(report: dict[str, Any]) -> list[list[str]]:
+    rows = [
+        [row["class"], *(f"{row[name]:.4f}" for name in ("precision", "recall", "f1")), f"{row['support']:,}"]
+        for row in report["per_class"]
+    ]
+    for average in ("macro", "micro", "weighted"):
+        figures = [f"{report[average][name]:.4f}" for name in ("precision", "recall", "f1")]
+        rows.append([f"{average} average", *figures, f"{report['n']:,}"])
+    return rows
+
+
+def _confusion(report: dict[str, Any]) -> Table:
+    matrix, classes = report["confusion_matrix"], report["classes"]
+    if len(classes) <= MATRIX_UP_TO:
+        short = [name if len(name) <= 12 else name[:11] + "…" for name in classes]
+        columns = [str(i) if max(map(len, classes)) > 4 else name for i, name in enumerate(classes)]
+        numbered = [f"{column} {name}" if column != name else name for column, name in zip(columns, short, strict=True)]
+        rows = [
+            [name, *(str(count) if count else "." for count in row)] for name, row in zip(numbered, matrix, strict=True)
+        ]
+        table = _table(("true \\ predicted", *columns), rows)
+        table.padding = (0, 1, 0, 0)
+        return table
+    pairs = [
+        (count, classes[i], classes[j])
+        for i, row in enumerate(matrix)
+        for j, count in enumerate(row)
+        if i != j and count
+    ]
+    worst = sorted(pairs, key=lambda pair: -pair[0])[:MATRIX_UP_TO]
+    rows = [[true, predicted, str(count)] for count, true, predicted in worst]
+    return _table(("most confused: true", "predicted", "examples"), rows, left=2)
+
+
+# ---------------------------------------------------------------- networks
+
+
+def layers(network: "Network") -> None:
+    """A row a layer, and the sums; FLOPs count a multiplication and its addition as two."""
+    from cnnlab.trace.cost import totals
+
+    console, costs = _console(sys.stdout), network.costs()
+    total = totals(costs)
+    rows = [
+        [
+            row.path,
+            row.operation,
+            _shape(row.output_shape),
+            f"{row.parameters:,}",
+            f"{row.flops:,}",
+            _bytes(row.activation_bytes),
+        ]
+        for row in costs
+    ]
+    rows.append(["total", "", "", f"{total.parameters:,}", f"{total.flops:,}", _bytes(total.activation_bytes)])
+    shape = _shape(network.traced.input_shape)
+    console.print(Text(f"{network.experiment.name} on {shape}, one example; FLOPs are multiply-adds counted twice"))
+    console.print(_table(("layer", "operation", "output", "parameters", "FLOPs", "memory"), rows, left=2))
+
+
+def plan(found: "Plan") -> None:
+    """What training would do."""
+    layers(found.network)
+    console, experiment = _console(sys.stdout), found.network.experiment
+    fields = found.network.summary()["receptive_field"]
+    if fields is not None:
+        console.print(Text(f"receptive field {_shape(fields['size'])}, stride {_shape(fields['stride'])}"))
+    if found.counts is None:
+        console.print(Text("no data: nothing to train on"))
+        return
+    counts = ", ".join(f"{count:,} {name}" for name, count in found.counts.items())
+    console.print(Text(f"data            {counts} ({experiment.data.source})"))
+    size, epochs = experiment.data.batch_size, experiment.train.epochs
+    console.print(Text(f"batches         {found.steps_per_epoch:,} of {size} an epoch"))
+    console.print(Text(f"training        {epochs} epochs, {found.steps:,} steps, {experiment.optimizer.name}"))
+
+
+def fields(report: "Report") -> None:
+    """A row a layer: the theoretical receptive field per spatial axis."""
+    console, document = _console(sys.stdout), report.to_json()
+    keys = ("size", "stride", "padding", "first_center")
+    rows = [
+        [
+            row["path"],
+            row["operation"],
+            _shape(row["output_shape"]),
+            *(_axes(row[key]) for key in keys),
+            " ".join(row["flags"]),
+        ]
+        for row in document["layers"]
+    ]
+    console.print(Text(f"receptive fields on {_shape(report.input_shape)}"))
+    columns = ("layer", "operation", "output", "size", "stride", "padding", "center", "flags")
+    console.print(_table(columns, rows, left=2))
+    last = document["model"]
+    if last is None:
+        console.print(Text("no layer has a bounded field: each unit sees the whole input"))
+    else:
+        figures = f"size {_axes(last['size'])}, stride {_axes(last['stride'])}, padding {_axes(last['padding'])}"
+        console.print(Text(f"model: {figures}, at {last['path']}", style="bold"))
+    treated = ", ".join(report.treated_as_global)
+    console.print(Text("exact" if report.exact else f"not exact: {treated} counted as seeing the whole input"))
+
+
+def _axes(values: Sequence[Any] | None) -> str:
+    """One value per axis; one alone where all are equal."""
+    if values is None:
+        return "-"
+    shown = [_value(value) for value in values]
+    return shown[0] if len(set(shown)) == 1 else " x ".join(shown)
+
+
+def _value(value: Any) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, list):
+        return _value(value[0]) if len(set(value)) == 1 else "/".join(map(_value, value))
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _shape(shape: Sequence[Any]) -> str:
+    return "x".join(_value(size) for size in shape)
+
+
+def _bytes(count: int) -> str:
+    """`37.5 kB`: three digits, powers of 1000."""
+    if count < 1000:
+        return f"{count} B"
+    power = min(int(math.log10(count)) // 3, 4)
+    return f"{count / 1000**power:.3g} {('B', 'kB', 'MB', 'GB', 'TB')[power]}"

@@ -1,0 +1,48 @@
+"""`cnnlab train`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cnnlab.cli.arguments import Json, Overrides, Spec
+
+
+def train(
+    spec: Spec,
+    overrides: Overrides = None,
+    run: Annotated[Path | None, typer.Option("--run", help="The run directory; default: runs/<name>.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue the run where it stopped, exactly.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress, no warnings.")] = False,
+    json: Json = False,
+) -> None:
+    """Train the network of a spec; leaves a run directory and prints the test split's tables."""
+    from cnnlab.cli import render
+    from cnnlab.cli.progress import Display
+    from cnnlab.data.prepare import prepare
+    from cnnlab.report.results import finish
+    from cnnlab.runs import training
+    from cnnlab.runs.directory import Lock, locate
+    from cnnlab.runs.network import network
+    from cnnlab.runs.signals import StopSignals
+    from cnnlab.spec.load import load
+
+    with StopSignals() as signals:
+        experiment = load(spec, overrides)
+        prepared = prepare(experiment.data, Path(), experiment.seed)
+        experiment = training.resolve(experiment, prepared)
+        model = network(experiment, prepared.input_shape, len(prepared.classes)).summary()
+        directory = locate(experiment.name or "", run, resume=resume)
+        with Lock(directory), training.recorded(directory), Display(experiment, quiet=quiet) as display:
+            started = training.start(directory, experiment, spec, prepared, model, resume=resume)
+            for note in (*prepared.notes, *started.notes):
+                display.note(note)
+            for event in training.train(started, signals):
+                display.show(event, started.program.steps_per_epoch)
+            outcome = finish(started)
+        for note in outcome.notes:
+            display.note(note)
+    if json:
+        render.document(outcome.document())
+    else:
+        render.outcome(outcome)

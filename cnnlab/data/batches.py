@@ -1,0 +1,52 @@
+"""Batches of one shape, each a function of (seed, epoch, number) alone: resuming needs no state."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+
+from cnnlab.data.prepare import Prepared
+
+
+class Batch(NamedTuple):
+    """x [batch, *spatial, channel], uint8 or float32; y [batch], int32; mask [batch], bool, True for an example
+    that counts and False for one that only fills up; index [batch], int32, the examples' places in the dataset."""
+
+    x: np.ndarray
+    y: np.ndarray
+    mask: np.ndarray
+    index: np.ndarray  # pyright: ignore[reportIncompatibleMethodOverride]  (tuple.index is not needed)
+
+
+def steps_per_epoch(count: int, batch_size: int) -> int:
+    """Batches that `count` examples make, the last one filled up."""
+    return -(-count // batch_size)
+
+
+def order(seed: int, epoch: int, count: int) -> np.ndarray:
+    """The permutation of 0 .. count-1 in which an epoch goes through the training split, int64."""
+    key = np.array([seed, epoch], np.uint64)
+    return np.random.Generator(np.random.Philox(key=key)).permutation(count)
+
+
+def training_batch(prepared: Prepared, order: np.ndarray, i: int, batch_size: int) -> Batch:
+    """The `i`-th batch of an epoch, always `batch_size` rows.
+
+    The last one is filled up with the first examples of the same order, mask False: batch normalisation sees
+    real images, and the loss counts each example once.
+    """
+    return _batch(prepared, prepared.splits["train"][order], i, batch_size)
+
+
+def evaluation_batches(prepared: Prepared, split: str, batch_size: int) -> Iterator[Batch]:
+    """All batches of a split in the order of its indices, the last one filled up and masked."""
+    indices = prepared.splits[split]
+    for i in range(steps_per_epoch(len(indices), batch_size)):
+        yield _batch(prepared, indices, i, batch_size)
+
+
+def _batch(prepared: Prepared, indices: np.ndarray, i: int, batch_size: int) -> Batch:
+    places = np.arange(i * batch_size, (i + 1) * batch_size)
+    index = np.take(indices, places, mode="wrap")
+    mask = places < len(indices)
+    return Batch(prepared.dataset.x[index], prepared.dataset.y[index], mask, index.astype(np.int32))

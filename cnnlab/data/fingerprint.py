@@ -1,0 +1,50 @@
+"""Which data a run saw: SHA-256 of every example, of the whole, of each split."""
+
+import hashlib
+import json
+from concurrent.futures import ThreadPoolExecutor
+from math import prod
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from cnnlab.data.memory import processors
+
+if TYPE_CHECKING:
+    from cnnlab.data.dataset import Dataset
+
+
+def content_digests(x: np.ndarray) -> tuple[bytes, ...]:
+    """SHA-256 of each example [example, ...]: its shape, dtype and bytes. Equal examples, equal digests."""
+    header = hashlib.sha256(f"{x.dtype.str} {x.shape[1:]} ".encode())
+    rows = np.ascontiguousarray(x).reshape(len(x), prod(x.shape[1:])).view(np.uint8)
+
+    def digests(part: np.ndarray) -> list[bytes]:
+        hashes = [header.copy() for _ in part]
+        for row, each in zip(part, hashes, strict=True):
+            each.update(row)
+        return [each.digest() for each in hashes]
+
+    with ThreadPoolExecutor(processors()) as pool:  # hashlib lets threads run side by side
+        parts = pool.map(digests, np.array_split(rows, processors()))
+        return tuple(digest for part in parts for digest in part)
+
+
+def example_digests(dataset: "Dataset") -> list[bytes]:
+    """SHA-256 of each example's content and its label's name."""
+    names = [name.encode() for name in dataset.classes]
+    pairs = zip(dataset.digests, dataset.y.tolist(), strict=True)
+    return [hashlib.sha256(content + names[label]).digest() for content, label in pairs]
+
+
+def dataset_fingerprint(dataset: "Dataset") -> str:
+    """64 hexadecimal digits: the classes and all examples, in order."""
+    whole = hashlib.sha256(json.dumps(dataset.classes).encode())
+    whole.update(b"".join(example_digests(dataset)))
+    return whole.hexdigest()
+
+
+def split_fingerprint(dataset: "Dataset", indices: np.ndarray) -> str:
+    """64 hexadecimal digits: the examples at `indices` and their labels, in whatever order."""
+    digests = example_digests(dataset)
+    return hashlib.sha256(b"".join(sorted(digests[i] for i in indices.tolist()))).hexdigest()

@@ -1,0 +1,127 @@
+"""`source: image_folder`: `class/name.jpg`, or `train/`, `val/`, `test/` above the classes."""
+
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+
+from cnnlab.data.dataset import Dataset, find
+from cnnlab.data.images import decode, is_image
+from cnnlab.data.memory import check_fits, processors
+from cnnlab.data.resize import size_per_axis
+from cnnlab.errors import DataError, did_you_mean
+from cnnlab.spec.schema import ImageFolder
+
+SPLITS = {"train": "train", "val": "validation", "validation": "validation", "test": "test"}
+
+
+def load(data: ImageFolder, base: Path) -> Dataset:
+    """All images, uint8 [example, height, width, channels], ordered by split, class name and file name.
+
+    Class ids are the places of the class folders' sorted names, one mapping for all splits. Hidden files
+    are passed over, files that are no images are noted. Raises DataError.
+    """
+    root, where = find(data.path, base), data.path
+    if not root.is_dir():
+        raise DataError(f"{root} is a file, and a folder of class folders is wanted", where=where)
+    others: list[str] = []
+    trees = {split: _classes(folder, root, where, others) for split, folder in _splits(root, where).items()}
+    first = next(iter(trees.values()))
+    for split, tree in trees.items():
+        strange = sorted(set(tree) - set(first))
+        if strange:
+            message = f"the class '{strange[0]}' is in {split}, and has no folder in train ({', '.join(sorted(first))})"
+            hint = did_you_mean(strange[0], sorted(first)) or "what was never trained cannot be recognised"
+            raise DataError(message, where=where, hint=hint)
+    classes = tuple(sorted(first))
+    files, labels, given = [], [], {}
+    for split, tree in trees.items():
+        start = len(files)
+        for label, name in enumerate(classes):
+            files += tree.get(name, [])
+            labels += [label] * len(tree.get(name, []))
+        given[split] = np.arange(start, len(files))
+    x = _decode_all(root, files, data, where)
+    notes = ()
+    if others:
+        notes = (f"{where}: {len(others)} files are no images and are not used, for example {others[0]}",)
+    given = {} if set(given) == {""} else given
+    return Dataset(x, np.array(labels, np.int32), classes, tuple(files), given, notes, data.source)
+
+
+def _visible(folder: Path) -> Iterator[Path]:
+    return (entry for entry in sorted(folder.iterdir()) if not entry.name.startswith("."))
+
+
+def _splits(root: Path, where: str) -> Mapping[str, Path]:
+    """The folder of each split, train first; `{"": root}` where the class folders lie in `root` itself."""
+    folders = {entry.name: entry for entry in _visible(root) if entry.is_dir()}
+    # A class may be called `train` too: a split has folders in it, a class has images.
+    if not any(child.is_dir() for name in SPLITS if name in folders for child in _visible(folders[name])):
+        return {"": root}
+    if "train" not in folders:
+        has = ", ".join(f"{name}/" for name in folders if name in SPLITS)
+        raise DataError(f"{has} without train/", where=where, hint="add train/ with a folder for each class")
+    strange = [name for name in folders if name not in SPLITS]
+    if strange:
+        message = f"the folder {strange[0]}/ lies beside train/, and is neither val/ nor test/"
+        hint = did_you_mean(strange[0], list(SPLITS)) or "class folders go into train/"
+        raise DataError(message, where=where, hint=hint)
+    if "val" in folders and "validation" in folders:
+        raise DataError("val/ and validation/ mean the same, and both are there", where=where, hint="keep one")
+    _refuse_loose(root, root, where)
+    return {split: folders[name] for name, split in SPLITS.items() if name in folders}
+
+
+def _classes(folder: Path, root: Path, where: str, others: list[str]) -> dict[str, list[str]]:
+    """Class name -> its image files, relative to `root`. Files that are no images are added to `others`."""
+    _refuse_loose(folder, root, where)
+    entries = list(_visible(folder))
+    classes: dict[str, list[str]] = {}
+    others += [entry.relative_to(root).as_posix() for entry in entries if not entry.is_dir()]
+    for entry in (entry for entry in entries if entry.is_dir()):
+        inside = list(_visible(entry))
+        nested = [child for child in inside if child.is_dir()]
+        if nested:
+            message = f"{nested[0].relative_to(root).as_posix()}/ is a folder inside the class '{entry.name}'"
+            raise DataError(message, where=where, hint="images lie in the class folder itself")
+        names = [child.relative_to(root).as_posix() for child in inside]
+        classes[entry.name] = [name for name in names if is_image(name)]
+        others += [name for name in names if not is_image(name)]
+        if not classes[entry.name]:
+            message = f"the class folder {entry.relative_to(root).as_posix()}/ has no image in it"
+            raise DataError(message, where=where, hint="add images, or remove the folder")
+    if not classes:
+        raise DataError(f"no class folders in {folder}", where=where, hint="images go to <class>/<name>.jpg")
+    return classes
+
+
+def _refuse_loose(folder: Path, root: Path, where: str) -> None:
+    loose = [entry.relative_to(root).as_posix() for entry in _visible(folder) if is_image(entry.name)]
+    if loose:
+        message = f"images in no class folder: {len(loose)}, for example {loose[0]}"
+        raise DataError(message, where=where, hint="images go to <class>/<name>.jpg")
+
+
+def _decode_all(root: Path, files: list[str], data: ImageFolder, where: str) -> np.ndarray:
+    """uint8 [example, height, width, channels], decoded by threads, in the order of `files`."""
+    height, width = size_per_axis(data.resize, 2) if data.resize is not None else (None, None)
+    size = (height, width) if height and width else None
+    first = decode(root / files[0], data.channels, size, f"{where}/{files[0]}")
+    words = f"{len(files):,} images of {first.shape[0]} x {first.shape[1]}"
+    check_fits(len(files) * first.nbytes, words, where=where, hint="choose a smaller data.resize")
+    x = np.empty((len(files), *first.shape), np.uint8)
+
+    def decode_into(i: int) -> None:
+        image = decode(root / files[i], data.channels, size, f"{where}/{files[i]}")
+        if image.shape != first.shape:
+            sizes = [f"{height} x {width}" for height, width, _ in (first.shape, image.shape)]
+            message = f"{files[0]} is {sizes[0]} (height x width), and {files[i]} is {sizes[1]}"
+            raise DataError(message, where=where, hint="add data.resize, to bring all to one size")
+        x[i] = image
+
+    with ThreadPoolExecutor(processors()) as pool:
+        for _ in pool.map(decode_into, range(len(files))):  # raises the first file's error, in their order
+            pass
+    return x

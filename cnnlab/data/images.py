@@ -1,0 +1,74 @@
+"""One image file -> one uint8 array, as a person sees it."""
+
+import struct
+import threading
+import warnings
+import zlib
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from cnnlab.errors import DataError
+
+EXTENSIONS = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
+DAMAGED = (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, struct.error, zlib.error)
+_opening = threading.Lock()  # warnings.catch_warnings changes what all threads see
+
+
+def is_image(name: str) -> bool:
+    """Whether a file's name ends like an image's, in small or capital letters."""
+    return name.lower().endswith(EXTENSIONS)
+
+
+def decode(path: Path, channels: int, size: tuple[int, int] | None = None, name: str = "") -> np.ndarray:
+    """The image as uint8 [height, width, channels], resized to `size` (height, width) by Pillow's BILINEAR.
+
+    channels: 1 (luminance) or 3 (red, green, blue). Turned as its EXIF data say; 16 bits become 8 by
+    dividing by 257; transparency is laid on white; of several frames the first is taken.
+    Raises DataError, which calls the file `name`, or its path.
+    """
+    where = name or str(path)
+    try:
+        with path.open("rb") as file:
+            turned = ImageOps.exif_transpose(_open(file))
+            flat = _eight_bits(turned, where).convert("L" if channels == 1 else "RGB")
+        if size is not None:
+            flat = flat.resize((size[1], size[0]), Image.Resampling.BILINEAR)
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        message = f"more than {Image.MAX_IMAGE_PIXELS:,} pixels"
+        raise DataError(message, where=where, hint="make it smaller") from error
+    except DAMAGED as error:
+        reason = "it is no image that Pillow knows" if isinstance(error, Image.UnidentifiedImageError) else error
+        raise DataError(f"cannot read the image: {reason}", where=where, hint="repair or remove it") from error
+    return np.asarray(flat).reshape(flat.height, flat.width, channels)
+
+
+def _open(file: BinaryIO) -> Image.Image:
+    # Pillow only warns of an image of 89 million pixels, and raises above twice that. Its warnings of damaged
+    # EXIF data, common in photographs, help nobody: what can be read of them is used.
+    with _opening, warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        image = Image.open(file)
+        if image.format != "PNG":  # whose EXIF data may come last, so that asking for them decodes it all
+            image.getexif()
+        return image
+
+
+def _eight_bits(image: Image.Image, where: str) -> Image.Image:
+    """The image with 8 bits a channel and without transparency, in whatever mode."""
+    if image.mode.startswith("I"):
+        values = np.asarray(image).astype(np.int64)
+        if values.min() < 0 or values.max() > 65535:
+            message = f"its values go from {values.min()} to {values.max()}, and 16 bits end at 65535"
+            raise DataError(message, where=where, hint="store it with 8 or 16 bits a channel")
+        return Image.fromarray(((values + 128) // 257).astype(np.uint8))
+    if image.mode == "F":
+        hint = "store it with 8 or 16 bits a channel, or use source: npz"
+        raise DataError("its values are floating-point numbers", where=where, hint=hint)
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
+    return image

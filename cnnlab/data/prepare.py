@@ -1,0 +1,176 @@
+"""Data ready to train on: examples, splits, normalisation; written to a run, and read back from one."""
+
+import csv
+import io
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cnnlab.data.dataset import Dataset, load
+from cnnlab.data.fingerprint import dataset_fingerprint, split_fingerprint
+from cnnlab.data.memory import processors
+from cnnlab.data.split import NAMES, classes_missing, duplicates_across, split
+from cnnlab.errors import DataError, SpecError
+from cnnlab.spec.schema import Data
+
+COLUMNS = ["index", "split", "class", "file"]
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """splits: sorted indices by split; mean, std: float32 [channel] of x after scaling uint8 to [0, 1]."""
+
+    dataset: Dataset
+    splits: Mapping[str, np.ndarray]
+    mean: np.ndarray
+    std: np.ndarray
+    notes: tuple[str, ...] = ()
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """(*spatial, channel), without the batch."""
+        return self.dataset.x.shape[1:]
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        return self.dataset.classes
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Examples by split."""
+        return {name: len(indices) for name, indices in self.splits.items()}
+
+
+def prepare(data: Data, base: Path, seed: int) -> Prepared:
+    """What a spec's `data` asks for; `base` is the spec file's folder. Raises DataError and SpecError."""
+    dataset = load(data, base)
+    splits = split(dataset, data.split, seed)
+    count = len(splits["train"])
+    if data.batch_size > count:
+        message = f"data.batch_size is {data.batch_size:,}, and the training split has {count:,} examples"
+        raise SpecError(message, hint=f"at most {count:,}")
+    if data.augment:
+        from cnnlab.data.augment import check_augmentations  # needs jax, 1.6 s
+
+        check_augmentations(data.augment, dataset.x.shape[1:-1])
+    mean, std = statistics(dataset.x, splits["train"]) if data.normalize else _identity(dataset.x)
+    notes = dataset.notes + duplicates_across(dataset, splits) + classes_missing(dataset, splits)
+    return Prepared(dataset, splits, mean, std, notes)
+
+
+def _identity(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    return np.zeros(x.shape[-1], np.float32), np.ones(x.shape[-1], np.float32)
+
+
+def statistics(x: np.ndarray, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard deviation (of the population) per channel of `x[indices]`, float32 [channel].
+
+    uint8 counts as 0..1. Sums are float64, of differences to the first value, so that a constant channel has
+    a deviation of exactly 0; that counts as 1.
+    """
+    channels = x.shape[-1]
+    flat = x.reshape(len(x), -1)
+    shift = np.tile(x[indices[0]].reshape(-1, channels)[0].astype(np.float64), flat.shape[1] // channels)
+    rows = max(1, 2**20 // flat.shape[1])  # a million values at once stay in the processor's cache
+
+    def part(start: int) -> tuple[np.ndarray, np.ndarray]:
+        values = flat[indices[start : start + rows]] - shift
+        return values.sum(0), np.einsum("nf,nf->f", values, values)
+
+    sums, squares = np.zeros(flat.shape[1]), np.zeros(flat.shape[1])
+    with ThreadPoolExecutor(processors()) as pool:
+        for value, square in pool.map(part, range(0, len(indices), rows)):
+            sums += value
+            squares += square
+    count = len(indices) * (flat.shape[1] // channels)
+    mean, square = (each.reshape(-1, channels).sum(0) / count for each in (sums, squares))
+    variance = np.maximum(square - mean**2, 0)
+    scale = 1 / 255 if x.dtype == np.uint8 else 1.0
+    std = np.where(variance > 0, np.sqrt(variance) * scale, 1)
+    return ((mean + shift[:channels]) * scale).astype(np.float32), std.astype(np.float32)
+
+
+def describe(prepared: Prepared) -> dict[str, Any]:
+    """What the run keeps in data.json: plain dictionaries, lists, numbers and text."""
+    dataset, splits = prepared.dataset, prepared.splits
+    classes = len(dataset.classes)
+    return {
+        "source": dataset.source,
+        "classes": list(dataset.classes),
+        "input_shape": list(prepared.input_shape),
+        "dtype": dataset.x.dtype.name,
+        "counts": prepared.counts,
+        "counts_per_class": {
+            name: np.bincount(dataset.y[indices], minlength=classes).tolist() for name, indices in splits.items()
+        },
+        "fingerprints": _fingerprints(dataset, splits),
+        "normalization": {"mean": prepared.mean.tolist(), "std": prepared.std.tolist()},
+        "notes": list(prepared.notes),
+    }
+
+
+def _fingerprints(dataset: Dataset, splits: Mapping[str, np.ndarray]) -> dict[str, str]:
+    of_splits = {name: split_fingerprint(dataset, indices) for name, indices in splits.items()}
+    return {"data": dataset_fingerprint(dataset), **of_splits}
+
+
+def splits_csv(prepared: Prepared) -> str:
+    """A row for each example: its index, split, class and file (empty where examples are not files)."""
+    dataset, text = prepared.dataset, io.StringIO(newline="")
+    rows = sorted((int(i), name) for name, indices in prepared.splits.items() for i in indices)
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    for i, name in rows:
+        writer.writerow([i, name, dataset.classes[dataset.y[i]], dataset.files[i] if dataset.files else ""])
+    return text.getvalue()
+
+
+def splits_from_csv(text: str) -> dict[str, np.ndarray]:
+    """The sorted int64 indices by split that `splits_csv` wrote; DataError where a line is not one of its."""
+    rows = list(csv.reader(io.StringIO(text, newline="")))
+    hint = "restore the run's splits.csv, or train again"
+    if not rows or rows[0] != COLUMNS:
+        message = f"the first line must be {','.join(COLUMNS)}"
+        raise DataError(message, where="splits.csv", hint=hint)
+    splits: dict[str, list[int]] = {name: [] for name in NAMES}
+    for line, row in enumerate(rows[1:], 2):
+        if len(row) != len(COLUMNS) or not row[0].isdecimal() or str(int(row[0])) != row[0] or row[1] not in NAMES:
+            raise DataError(f"row {line} is {row}", where="splits.csv", hint=hint)
+        splits[row[1]].append(int(row[0]))
+    if len({row[0] for row in rows[1:]}) < len(rows) - 1:
+        raise DataError("an index stands there twice", where="splits.csv", hint=hint)
+    return {name: np.array(sorted(found), np.int64) for name, found in splits.items() if found}
+
+
+def restore(data: Data, base: Path, splits: Mapping[str, np.ndarray], description: Mapping[str, Any]) -> Prepared:
+    """The data of a run, loaded again, with the run's own splits, normalisation and notes.
+
+    `description` is what `describe` returned at training. DataError where the data is not the same any more.
+    """
+    dataset = load(data, base)
+    where = str(getattr(data, "path", data.source))
+    hint = "put the data back as it was, or train again"
+    lacking = [key for key in ("fingerprints", "normalization", "notes") if key not in description]
+    if lacking or "data" not in description["fingerprints"]:
+        message = f"no key '{lacking[0] if lacking else 'fingerprints.data'}'"
+        raise DataError(message, where="data.json", hint="restore the run's file, or train again")
+    known = description["fingerprints"]
+    count = sum(map(len, splits.values()))
+    now = dataset_fingerprint(dataset)
+    if now != known["data"]:
+        message = f"the data changed since training: {len(dataset.y):,} examples with the fingerprint {now[:12]}"
+        message += f", and it was {count:,} with {known['data'][:12]}"
+        raise DataError(message, where=where, hint=hint)
+    if any(indices.max() >= len(dataset.y) for indices in splits.values()):
+        raise DataError("an index is larger than the data", where="splits.csv", hint="restore the file")
+    found = _fingerprints(dataset, splits)
+    changed = [name for name in {**known, **found} if found.get(name) != known.get(name)]
+    if changed:
+        message = f"the {changed[0]} split is not the one of the training: its fingerprint differs"
+        raise DataError(message, where="splits.csv", hint="restore the run's splits.csv and data.json")
+    mean, std = (np.array(description["normalization"][key], np.float32) for key in ("mean", "std"))
+    return Prepared(dataset, splits, mean, std, tuple(description["notes"]))

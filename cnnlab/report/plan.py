@@ -1,0 +1,45 @@
+"""What training a spec would do, said before it is done."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cnnlab.runs.network import Network, find_network
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A spec that holds: its network, and the sizes of its data and training (None without data)."""
+
+    network: Network
+    counts: dict[str, int] | None
+    steps_per_epoch: int | None
+
+    @property
+    def steps(self) -> int | None:
+        epochs = self.network.experiment.train.epochs
+        return None if self.steps_per_epoch is None else epochs * self.steps_per_epoch
+
+    def document(self) -> dict[str, Any]:
+        """What `cnnlab check --json` prints."""
+        experiment = self.network.experiment
+        return {
+            "name": experiment.name,
+            "model": self.network.summary(),
+            "counts": self.counts,
+            "batch_size": experiment.data.batch_size if self.counts else None,
+            "steps_per_epoch": self.steps_per_epoch,
+            "epochs": experiment.train.epochs,
+            "steps": self.steps,
+        }
+
+
+def plan(spec: Path, overrides: list[str], shape: tuple[int, ...] | None) -> Plan:
+    """Check everything that can be checked without a step. Raises SpecError and DataError."""
+    network = find_network(spec, overrides, shape)
+    if network.prepared is None:
+        return Plan(network, None, None)
+    from cnnlab.data.batches import steps_per_epoch
+
+    counts = network.prepared.counts
+    return Plan(network, counts, steps_per_epoch(counts["train"], network.experiment.data.batch_size))

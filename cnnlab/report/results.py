@@ -1,0 +1,60 @@
+"""What a run comes to: tables and pictures of its splits, written to the run and handed to who shows them."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from cnnlab.files import write_atomically
+from cnnlab.report.figures import confusion_matrix_png, curves_png
+from cnnlab.runs import history
+from cnnlab.runs.evaluation import Restored, evaluate_split, with_state
+from cnnlab.runs.training import Started, best_row, set_status
+from cnnlab.train.stopping import watched
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The report of one split (as metrics.json has it), and the step that it is of."""
+
+    run: str
+    which: str
+    step: int
+    epoch: int
+    report: dict[str, Any]
+    chosen_by: str
+    epochs: int
+    notes: tuple[str, ...]
+
+    def document(self) -> dict[str, Any]:
+        """What `cnnlab train --json` prints."""
+        return {
+            "run": self.run,
+            "epochs": self.epochs,
+            "checkpoint": {"which": self.which, "step": self.step, "epoch": self.epoch, "chosen_by": self.chosen_by},
+            "metrics": self.report,
+        }
+
+
+def finish(started: Started) -> Outcome:
+    """The last work of training: the best step's figures for validation and test, the curves, the status."""
+    run, prepared = started.run, started.prepared
+    restored = with_state(run, started.experiment, prepared, started.program, "best")
+    splits = [name for name in ("validation", "test") if name in prepared.splits] or ["train"]
+    outcome = [evaluate(restored, split, "best") for split in splits][-1]
+    rows = history.read(run.history)
+    best = best_row(run, started.stopping)
+    write_atomically(run.figures / "curves.png", curves_png(rows, None if best is None else int(best["epoch"])))
+    chosen = {"epoch": restored.checkpoint.epoch, "step": restored.checkpoint.step, "by": started.stopping.metric}
+    reason = None if len(rows) == started.experiment.train.epochs else f"early stopping on {started.stopping.metric}"
+    set_status(run, "finished", reason, epochs=len(rows), best=chosen)
+    return outcome
+
+
+def evaluate(restored: Restored, split: str, which: str) -> Outcome:
+    """Evaluate one split of a restored run; its tables and its confusion matrix go to eval/<split>/."""
+    run, experiment = restored.run, restored.experiment
+    report = evaluate_split(restored, split, which)
+    write_atomically(run.evaluation(split, which) / "confusion_matrix.png", confusion_matrix_png(report))
+    stopping = watched(experiment.train, has_validation="validation" in restored.prepared.splits)
+    epochs = len(history.read(run.history))
+    at = restored.checkpoint
+    return Outcome(str(run.path), which, at.step, at.epoch, report, stopping.metric, epochs, restored.notes)

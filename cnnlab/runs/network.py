@@ -1,0 +1,95 @@
+"""A spec's or a run's network without its weights: traced from shapes, for tables and for model.json."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from flax import nnx
+
+from cnnlab.data.prepare import Prepared, prepare
+from cnnlab.errors import DataError, SpecError
+from cnnlab.layers.initialize import Initializer
+from cnnlab.models import build
+from cnnlab.receptive_field.fields import fields
+from cnnlab.receptive_field.report import Report
+from cnnlab.runs.directory import open_run
+from cnnlab.spec.load import load
+from cnnlab.spec.schema import Experiment, NoData
+from cnnlab.trace.cost import LayerCost, cost, totals
+from cnnlab.trace.walk import Traced, trace
+
+
+@dataclass(frozen=True)
+class Network:
+    """The model and its trace; `prepared` where the spec's data was read."""
+
+    experiment: Experiment
+    model: nnx.Module
+    traced: Traced
+    notes: tuple[str, ...] = ()
+    prepared: Prepared | None = None
+
+    def costs(self) -> tuple[LayerCost, ...]:
+        return cost(self.traced, self.model)
+
+    def fields(self) -> Report | None:
+        """None where the input has no spatial axis."""
+        return fields(self.traced) if len(self.traced.input_shape) > 1 else None
+
+    def summary(self) -> dict[str, Any]:
+        """The content of model.json: parameters, FLOPs, activation memory, receptive field."""
+        total, report = totals(self.costs()), self.fields()
+        last = report.model if report is not None else None
+        return {
+            "input_shape": list(self.traced.input_shape),
+            "output_shape": list(self.traced.output_shape),
+            "parameters": total.parameters,
+            "multiply_adds": total.multiply_adds,
+            "flops": total.flops,
+            "activation_bytes": total.activation_bytes,
+            "receptive_field": None if report is None or last is None else {**last.to_json(), "exact": report.exact},
+        }
+
+
+def network(
+    experiment: Experiment,
+    input_shape: tuple[int, ...],
+    classes: int | None,
+    notes: tuple[str, ...] = (),
+    prepared: Prepared | None = None,
+) -> Network:
+    """Build and trace without weights; nothing compiles. Raises SpecError where the shapes do not fit."""
+    model = build(experiment.model, input_shape, classes, init=Initializer())
+    return Network(experiment, model, trace(model, input_shape), notes, prepared)
+
+
+def find_network(target: Path, overrides: list[str], shape: tuple[int, ...] | None) -> Network:
+    """The network of a run directory or of a spec file, for its data's shape unless another is given."""
+    if target.is_dir():
+        run = open_run(target)
+        data = run.read_json(run.data)
+        return network(_without_input(load(run.resolved)), shape or tuple(data["input_shape"]), len(data["classes"]))
+    experiment = load(target, overrides)
+    model = experiment.model
+    if isinstance(experiment.data, NoData):
+        wanted = shape or model.input
+        if wanted is None:
+            hint = "give data, model.input, or --input 224,224,3"
+            raise SpecError("the spec has no data and no model.input", where=str(target), hint=hint)
+        return network(_without_input(experiment), wanted, model.classes)
+    try:
+        prepared = prepare(experiment.data, Path(), experiment.seed)
+    except DataError as error:
+        if shape is None:
+            raise DataError(error.message, where=error.where, hint=f"{error.hint}, or give --input") from None
+        return network(
+            _without_input(experiment), shape, model.classes, (f"{error}: the number of classes is not known",)
+        )
+    if shape is not None:
+        return network(_without_input(experiment), shape, len(prepared.classes), prepared.notes, prepared)
+    return network(experiment, prepared.input_shape, len(prepared.classes), prepared.notes, prepared)
+
+
+def _without_input(experiment: Experiment) -> Experiment:
+    """A shape on the command line goes before the spec's own."""
+    return experiment.model_copy(update={"model": experiment.model.model_copy(update={"input": None})})

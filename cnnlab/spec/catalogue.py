@@ -1,0 +1,47 @@
+"""The names that a spec may use, with their settings: read off the schema, so that they are never out of date."""
+
+from typing import Any, get_args
+
+from cnnlab.spec import schema
+from cnnlab.spec.architectures import NAMES
+from cnnlab.spec.types import Frozen
+from cnnlab.spec.vocabulary import VOCABULARY
+
+_CHOOSERS = ("name", "source", "schedule", "input", "classes")  # not settings of the thing itself
+_CLASSES: dict[str, tuple[type[Frozen], ...]] = {
+    "sources": (schema.Digits, schema.Npz, schema.ImageFolder),
+    "optimizers": (schema.SGD, schema.Momentum, schema.Adam, schema.AdamW),
+    "schedules": (schema.Constant, schema.Step, schema.Cosine),
+}
+
+
+def catalogue(kind: str) -> list[tuple[str, str]]:
+    """Name and settings (`kernel, stride=1, ...`) of every entry of a kind: models, layers, optimizers, ..."""
+    match kind:
+        case "models":
+            return [(name, settings(cls)) for name, cls in NAMES.items()]
+        case "layers":
+            return [(name, settings(cls)) for name, cls in VOCABULARY.items()]
+        case "augmentations":
+            fields = schema.Augmentation.model_fields
+            return [(name, field.description or "") for name, field in fields.items()]
+        case "losses":
+            return [(name, settings(schema.Loss)) for name in get_args(schema.Loss.model_fields["name"].annotation)]
+        case "metrics":
+            return [(name, "for early_stopping") for name in schema.METRICS]
+    return [(cls.tags[0], settings(cls)) for cls in _CLASSES[kind]]
+
+
+def settings(cls: type[Frozen]) -> str:
+    """The keys of a schema class; those with a default after the required ones."""
+    fields = {name: field for name, field in cls.model_fields.items() if name not in _CHOOSERS}
+    required = [name for name, field in fields.items() if field.is_required()]
+    return ", ".join(
+        [*required, *(f"{name}={_text(field.default)}" for name, field in fields.items() if name not in required)]
+    )
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, schema.Schedule):
+        return str(value.model_dump()["schedule"])  # type: ignore[no-any-return]
+    return "none" if value is None else str(list(value) if isinstance(value, tuple) else value)

@@ -1,0 +1,186 @@
+"""One image at a time: every mode of Pillow, and damage."""
+
+import io
+import warnings
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from cnnlab.data.images import decode, is_image
+from cnnlab.errors import DataError
+
+RANDOM = np.random.default_rng(0)
+COLOUR = RANDOM.integers(0, 256, (6, 4, 3), dtype=np.uint8)
+GRAY = RANDOM.integers(0, 256, (6, 4), dtype=np.uint8)
+
+
+def saved(folder, image, name="image.png", **options):
+    image.save(folder / name, **options)
+    return folder / name
+
+
+def test_names_of_images():
+    assert is_image("a.JPG")
+    assert is_image("b.c.tiff")
+    assert not is_image("notes.txt")
+    assert not is_image("png")
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.bmp", "a.tif", "a.ppm"])
+def test_colour(tmp_path, name):
+    np.testing.assert_array_equal(decode(saved(tmp_path, Image.fromarray(COLOUR), name), 3), COLOUR)
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.bmp", "a.tiff", "a.pgm", "a.gif"])
+def test_gray(tmp_path, name):
+    path = saved(tmp_path, Image.fromarray(GRAY), name)
+    np.testing.assert_array_equal(decode(path, 1), GRAY[..., None])
+    np.testing.assert_array_equal(decode(path, 3), np.repeat(GRAY[..., None], 3, -1))
+
+
+def test_colour_to_luminance(tmp_path):
+    found = decode(saved(tmp_path, Image.fromarray(COLOUR)), 1)[..., 0]
+    np.testing.assert_allclose(found, COLOUR @ [0.299, 0.587, 0.114], atol=1)  # ITU-R BT.601
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.tif", "a.pgm"])
+def test_sixteen_bits_are_scaled_and_not_clipped(tmp_path, name):
+    values = np.array([[0, 128, 129, 257], [300, 32896, 65406, 65535]], np.uint16)
+    found = decode(saved(tmp_path, Image.fromarray(values), name), 1)[..., 0]
+    np.testing.assert_array_equal(found, np.round(values / 257))
+    assert found.tolist() == [[0, 0, 1, 1], [1, 128, 254, 255]]
+
+
+def test_more_than_sixteen_bits(tmp_path):
+    path = saved(tmp_path, Image.fromarray(np.array([[0, 70000]], np.int32)), "a.tif")
+    with pytest.raises(DataError, match=r"a\.tif: its values go from 0 to 70000, and 16 bits end at 65535"):
+        decode(path, 1)
+    path = saved(tmp_path, Image.fromarray(np.array([[0.5, 1]], np.float32)), "b.tif")
+    with pytest.raises(DataError, match=r"b\.tif: its values are floating-point numbers; store it with 8 or 16 bits"):
+        decode(path, 1)
+
+
+def test_black_and_white(tmp_path):
+    found = decode(saved(tmp_path, Image.fromarray(GRAY > 99)), 1)[..., 0]
+    np.testing.assert_array_equal(found, np.where(GRAY > 99, 255, 0))
+
+
+def test_palette(tmp_path):
+    image = Image.fromarray(COLOUR).quantize(24)
+    np.testing.assert_array_equal(decode(saved(tmp_path, image), 3), np.asarray(image.convert("RGB")))
+
+
+def test_transparency_is_laid_on_white(tmp_path):
+    alpha = np.array([[0, 255, 51]], np.uint8)
+    pixels = np.dstack([np.full((1, 3, 3), 100, np.uint8), alpha])
+    found = decode(saved(tmp_path, Image.fromarray(pixels)), 3)
+    assert found[0, :, 0].tolist() == [255, 100, 224]  # 255 - (255 - 100) * alpha / 255
+    gray = np.dstack([np.full((1, 3), 100, np.uint8), alpha])
+    assert decode(saved(tmp_path, Image.fromarray(gray)), 1).ravel().tolist() == [255, 100, 224]
+
+
+def test_transparent_palette_colour(tmp_path):
+    image = Image.fromarray(np.array([[0, 1]], np.uint8)).convert("P")
+    image.putpalette([10, 20, 30, 40, 50, 60])
+    path = saved(tmp_path, image, transparency=0)
+    assert decode(path, 3).tolist() == [[[255, 255, 255], [40, 50, 60]]]
+
+
+def test_cmyk(tmp_path):
+    path = saved(tmp_path, Image.new("CMYK", (4, 4), (0, 255, 255, 0)), "a.tif")
+    assert decode(path, 3)[0, 0].tolist() == [255, 0, 0]
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_turned_as_exif_says(tmp_path, orientation):
+    turned = {
+        1: GRAY,
+        2: GRAY[:, ::-1],
+        3: GRAY[::-1, ::-1],
+        4: GRAY[::-1],
+        5: GRAY.T,
+        6: np.rot90(GRAY, -1),
+        7: GRAY[::-1, ::-1].T,
+        8: np.rot90(GRAY),
+    }[orientation]
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    for name in ("a.png", "a.tif"):
+        found = decode(saved(tmp_path, Image.fromarray(GRAY), name, exif=exif), 1)
+        np.testing.assert_array_equal(found[..., 0], turned)
+
+
+def test_first_of_several_frames(tmp_path):
+    frames = [Image.fromarray(np.full((2, 2), value, np.uint8)) for value in (10, 200)]
+    path = saved(tmp_path, frames[0], "a.gif", save_all=True, append_images=frames[1:])
+    assert decode(path, 1).ravel().tolist() == [10] * 4
+
+
+def test_size_is_height_and_width(tmp_path):
+    found = decode(saved(tmp_path, Image.fromarray(COLOUR)), 3, (2, 7))
+    assert found.shape == (2, 7, 3)
+    np.testing.assert_array_equal(found, Image.fromarray(COLOUR).resize((7, 2), Image.Resampling.BILINEAR))
+
+
+def test_bombs(tmp_path, monkeypatch):
+    path = saved(tmp_path, Image.fromarray(COLOUR))
+    for limit in (20, 10):  # Pillow warns of the first and raises at the second
+        monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", limit)
+        with pytest.raises(DataError, match=rf"image\.png: more than {limit} pixels; make it smaller"):
+            decode(path, 3)
+
+
+def test_a_bomb_is_an_error_where_warnings_are_not(tmp_path, monkeypatch):
+    path = saved(tmp_path, Image.fromarray(COLOUR))
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 20)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with pytest.raises(DataError, match=r"more than 20 pixels"):
+            decode(path, 3)
+
+
+def test_unreadable(tmp_path):
+    (tmp_path / "text.png").write_text("hello")
+    with pytest.raises(DataError, match=r"text\.png: cannot read the image: it is no image that Pillow knows; repair"):
+        decode(tmp_path / "text.png", 3)
+    with pytest.raises(DataError, match=r"class/missing\.png: cannot read the image: .*No such file"):
+        decode(tmp_path / "missing.png", 3, name="class/missing.png")
+
+
+@pytest.mark.parametrize("name", ["a.jpg", "a.png", "a.bmp", "a.gif", "a.webp", "a.tif", "a.ppm"])
+def test_truncated(tmp_path, name):
+    path = saved(tmp_path, Image.fromarray(RANDOM.integers(0, 256, (40, 40, 3), dtype=np.uint8)), name)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(DataError, match=rf"a\.{name[2:]}: cannot read the image: .*; repair or remove it"):
+        decode(path, 3)
+
+
+def encoded(kind: str) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(COLOUR).save(file, kind)
+    return file.getvalue()
+
+
+ENCODED = {kind: encoded(kind) for kind in ("JPEG", "PNG", "GIF", "BMP", "WEBP")}
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    kind=st.sampled_from(sorted(ENCODED)),
+    flips=st.lists(st.tuples(st.integers(0, 2000), st.integers(0, 7)), min_size=1, max_size=5),
+)
+def test_damage_anywhere_is_a_data_error_or_an_image(tmp_path_factory, kind, flips):
+    copy = bytearray(ENCODED[kind])
+    for position, bit in flips:
+        copy[position % len(copy)] ^= 1 << bit
+    path = tmp_path_factory.mktemp("damaged") / "image"
+    path.write_bytes(bytes(copy))
+    try:
+        found = decode(path, 3, (5, 5))
+    except DataError as error:
+        assert str(path) in str(error)  # noqa: PT017
+    else:
+        assert found.shape == (5, 5, 3)
