@@ -16,11 +16,12 @@ def evaluate(
     """Print the tables of a run's split from its stored checkpoint; they go to RUN/eval/SPLIT/ too."""
     from cnnlab.cli import render
     from cnnlab.report.results import evaluate as evaluate_run
-    from cnnlab.runs.directory import open_run
+    from cnnlab.runs.directory import open_run, unfinished
     from cnnlab.runs.evaluation import restore_run
 
-    outcome = evaluate_run(restore_run(open_run(run), checkpoint), split, checkpoint)
-    for note in outcome.notes:
+    directory = open_run(run)
+    outcome = evaluate_run(restore_run(directory, checkpoint), split, checkpoint)
+    for note in (*unfinished(directory), *outcome.notes):
         render.note(note)
     if json:
         render.document(outcome.report)

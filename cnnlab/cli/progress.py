@@ -28,7 +28,7 @@ class Display:
                 TextColumn("{task.fields[figures]}", markup=False),
                 TimeRemainingColumn(),
             )
-            self.bar = Bar(*columns, console=render.stderr, transient=True, expand=True)
+            self.bar = Bar(*columns, console=render.stderr(), transient=True, expand=True)
             self.task = self.bar.add_task("compiling", total=None, figures="")
             self.bar.start()
         return self

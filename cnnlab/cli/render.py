@@ -29,7 +29,9 @@ def _console(file: Any) -> Console:
     return Console(file=file, width=width, markup=False, highlight=False, emoji=False, soft_wrap=not file.isatty())
 
 
-stderr = _console(sys.stderr)
+def stderr() -> Console:
+    """The console of progress and warnings."""
+    return _console(sys.stderr)
 
 
 def document(content: Any) -> None:
@@ -45,7 +47,15 @@ def text(content: str) -> None:
 
 def note(sentence: str) -> None:
     """A warning on stderr."""
-    stderr.print(Text(f"note: {sentence}"))
+    stderr().print(Text(f"note: {sentence}"))
+
+
+def _show(console: Console, table: Table) -> None:
+    """Print a table without the empty lines around it and the blanks at the ends of its lines."""
+    with console.capture() as capture:
+        console.print(table)
+    lines = [line.rstrip() for line in capture.get().split("\n")]
+    console.file.write("\n".join(["", *lines[1:]]).rstrip("\n") + "\n\n")
 
 
 def _table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, left: int = 1) -> Table:
@@ -73,13 +83,12 @@ def outcome(found: "Outcome") -> None:
 
     report, console = found.report, _console(sys.stdout)
     console.print(Text(f"{report['split']}: {report['n']:,} examples, {found.which} step {found.step}{_chosen(found)}"))
-    console.print(_table(("class", "precision", "recall", "f1", "support"), _class_rows(report)))
+    _show(console, _table(("class", "precision", "recall", "f1", "support"), _class_rows(report)))
     top = "".join(f"   top-{k} {value:.4f}" for k, value in report["top_k"].items())
     console.print(Text(f"accuracy {report['accuracy']:.4f}{top}   loss {report['loss']:.4f}", style="bold"))
     for sentence in undefined_notes(report):
         console.print(Text(sentence))
-    console.print()
-    console.print(_confusion(report))
+    _show(console, _confusion(report))
     other = "validation" if report["split"] == "test" else "test"
     console.print(Text(f"run   {found.run}\nmore  cnnlab eval {found.run} --split {other}"))
 
@@ -145,7 +154,7 @@ def layers(network: "Network") -> None:
     rows.append(["total", "", "", f"{total.parameters:,}", f"{total.flops:,}", _bytes(total.activation_bytes)])
     shape = _shape(network.traced.input_shape)
     console.print(Text(f"{network.experiment.name} on {shape}, one example; FLOPs are multiply-adds counted twice"))
-    console.print(_table(("layer", "operation", "output", "parameters", "FLOPs", "memory"), rows, left=2))
+    _show(console, _table(("layer", "operation", "output", "parameters", "FLOPs", "memory"), rows, left=2))
 
 
 def plan(found: "Plan") -> None:
@@ -181,7 +190,7 @@ def fields(report: "Report") -> None:
     ]
     console.print(Text(f"receptive fields on {_shape(report.input_shape)}"))
     columns = ("layer", "operation", "output", "size", "stride", "padding", "center", "flags")
-    console.print(_table(columns, rows, left=2))
+    _show(console, _table(columns, rows, left=2))
     last = document["model"]
     if last is None:
         console.print(Text("no layer has a bounded field: each unit sees the whole input"))

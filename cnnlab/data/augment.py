@@ -22,7 +22,7 @@ def scale(x: Array) -> Array:
     return x.astype(jnp.float32) / 255 if x.dtype == jnp.uint8 else x
 
 
-def augment(x: Array, key: Array, augmentations: Sequence[Augmentation], std: Array) -> Array:
+def augment(x: Array, key: Array, augmentations: Sequence[Augmentation], std: Array | np.ndarray) -> Array:
     """All entries of a spec's `augment` in their order, each with a key of its own. std: [channel], of the data."""
     for i, entry in enumerate(augmentations):
         own = random.fold_in(key, i)
@@ -89,7 +89,7 @@ def flip(x: Array, key: Array, axes: Literal["horizontal", "vertical", "both"]) 
     return x
 
 
-def noise(x: Array, key: Array, deviation: float, std: Array) -> Array:
+def noise(x: Array, key: Array, deviation: float, std: Array | np.ndarray) -> Array:
     """Normal noise added to every value, of `deviation` times the data's own deviation, std [channel]."""
     return x + deviation * std * random.normal(key, x.shape, x.dtype)
 

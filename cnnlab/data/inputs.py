@@ -25,7 +25,9 @@ def read_inputs(path: Path, input_shape: tuple[int, ...], *, pixels: bool) -> np
     if path.suffix.lower() in ARRAYS:
         return _fitted(read_array(path), input_shape, where)
     if not is_image(path.name):
-        raise DataError(f"'{path.suffix}' is neither an image nor an array", where=where, hint="name .png, .jpg, .npy ...")
+        raise DataError(
+            f"'{path.suffix}' is neither an image nor an array", where=where, hint="name .png, .jpg or .npy"
+        )
     if len(input_shape) != 3 or input_shape[-1] not in (1, 3) or not pixels:
         kind = "x".join(map(str, input_shape)) + ("" if pixels else " of values that are no pixels from 0 to 255")
         raise DataError(f"an image, and the run was trained on {kind}", where=where, hint="give .npy or .npz arrays")

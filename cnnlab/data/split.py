@@ -41,7 +41,9 @@ def split(dataset: Dataset, spec: Split | None, seed: int) -> dict[str, np.ndarr
 def default_split(dataset: Dataset) -> Split | None:
     """The shares that hold where a spec gives none, None where the source leaves nothing to divide."""
     shares = _shares(None, dataset.given)
-    return Split(**shares) if len(shares) > 1 else None
+    if len(shares) == 1:
+        return None
+    return Split(train=shares["train"], validation=shares["validation"], test=shares.get("test", 0.0))
 
 
 def _joined(splits: Mapping[str, np.ndarray]) -> np.ndarray:

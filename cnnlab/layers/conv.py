@@ -12,6 +12,7 @@ from cnnlab.layers.mode import EVALUATION, Mode
 from cnnlab.layers.windows import Padding, PerAxis, ShapeError, check_fits, pads, per_axis, show, spatial_axes
 
 Map = Float[Array, "batch *space channel"]
+NewMap = Float[Array, "batch *new_space features"]
 
 
 def _dimensions(axes: int) -> tuple[str, str, str]:
@@ -46,7 +47,7 @@ class Conv(nnx.Module):
         self.kernel = nnx.Param(init.he((*self.window, in_features // groups, features)))
         self.bias = nnx.Param(np.zeros(features, np.float32)) if bias else None
 
-    def __call__(self, x: Map, mode: Mode = EVALUATION) -> Map:
+    def __call__(self, x: Map, mode: Mode = EVALUATION) -> NewMap:
         space = x.shape[1:-1]
         padding = pads(self.padding, space, self.window, self.stride, self.dilation)
         check_fits(space, self.window, self.dilation, padding)
@@ -124,7 +125,7 @@ class SeparableConv(nnx.Module):
         )
         self.pointwise = Conv(in_features, features, 1, axes=axes, bias=bias, init=init)
 
-    def __call__(self, x: Map, mode: Mode = EVALUATION) -> Map:
+    def __call__(self, x: Map, mode: Mode = EVALUATION) -> NewMap:
         return self.pointwise(self.depthwise(x))
 
 
@@ -164,7 +165,7 @@ class ConvTranspose(nnx.Module):
             cuts.append((max(surplus, 0) // 2, surplus - max(surplus, 0) // 2))
         return tuple(cuts)
 
-    def __call__(self, x: Map, mode: Mode = EVALUATION) -> Map:
+    def __call__(self, x: Map, mode: Mode = EVALUATION) -> NewMap:
         space = x.shape[1:-1]
         reach = [d * (k - 1) for k, d in zip(self.window, self.dilation, strict=True)]
         padding = [(r - low, r - high) for r, (low, high) in zip(reach, self._cuts(space), strict=True)]
@@ -192,7 +193,7 @@ class Dense(nnx.Module):
         self.kernel = nnx.Param(init.lecun((in_features, features)))
         self.bias = nnx.Param(np.zeros(features, np.float32)) if bias else None
 
-    def __call__(self, x: Float[Array, "batch in_features"], mode: Mode = EVALUATION) -> Float[Array, "batch features"]:
+    def __call__(self, x: Map, mode: Mode = EVALUATION) -> Float[Array, "batch features"]:
         if x.ndim != 2:
             shape = show(x.shape[1:])
             raise ShapeError(

@@ -11,7 +11,9 @@ from jaxtyping import Float
 
 from cnnlab.layers.conv import Map
 from cnnlab.layers.mode import EVALUATION, Mode
-from cnnlab.layers.windows import Padding, Pads, PerAxis, check_fits, pads, per_axis, spatial_axes
+from cnnlab.layers.windows import Padding, Pads, PerAxis, ShapeError, check_fits, pads, per_axis, show, spatial_axes
+
+Pooled = Float[Array, "batch *new_space channel"]
 
 
 def _over_windows(
@@ -39,13 +41,18 @@ class _Pool(nnx.Module):
         ones = (1,) * spatial_axes(x.shape)
         padding = pads(self.padding, x.shape[1:-1], self.window, self.stride, ones)
         check_fits(x.shape[1:-1], self.window, ones, padding)
+        if any(max(beside) >= k for beside, k in zip(padding, self.window, strict=True)):
+            # The outermost window would see nothing of the map, and have neither maximum nor mean.
+            largest = show(tuple(max(beside) for beside in padding))
+            message = f"padding {largest} is as large as the window {show(self.window)}"
+            raise ShapeError(message, hint="pad less than the window")
         return padding
 
 
 class MaxPool(_Pool):
     """The largest value of each window, per channel."""
 
-    def __call__(self, x: Map, mode: Mode = EVALUATION) -> Map:
+    def __call__(self, x: Map, mode: Mode = EVALUATION) -> Pooled:
         padding = ((0, 0), *self._pads(x), (0, 0))
         if any(map(any, padding)):
             x = jnp.pad(x, padding, constant_values=-jnp.inf)
@@ -55,7 +62,7 @@ class MaxPool(_Pool):
 class AvgPool(_Pool):
     """The mean of each window, per channel; padded positions do not count."""
 
-    def __call__(self, x: Map, mode: Mode = EVALUATION) -> Map:
+    def __call__(self, x: Map, mode: Mode = EVALUATION) -> Pooled:
         padding = ((0, 0), *self._pads(x), (0, 0))
         count: Array | int = 1
         for k in self.window:

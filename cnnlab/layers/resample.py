@@ -8,6 +8,7 @@ from jaxtyping import Float
 
 from cnnlab.layers.conv import Map
 from cnnlab.layers.mode import EVALUATION, Mode
+from cnnlab.layers.pool import Pooled
 from cnnlab.layers.windows import Padding, PerAxis, ShapeError, pads, per_axis, show, spatial_axes
 
 _NUMPY_MODES = {"zeros": "constant", "reflect": "reflect", "replicate": "edge", "circular": "wrap"}
@@ -29,7 +30,7 @@ class Pad(nnx.Module):
         ones = (1,) * axes
         self.padding, self.mode = pads(padding, ones, ones, ones, ones), mode
 
-    def __call__(self, x: Map, mode: Mode = EVALUATION) -> Map:
+    def __call__(self, x: Map, mode: Mode = EVALUATION) -> Pooled:
         space = x.shape[1:-1]
         room = {"reflect": -1, "circular": 0}.get(self.mode)
         if room is not None and any(max(p) > n + room for p, n in zip(self.padding, space, strict=True)):
@@ -43,7 +44,7 @@ class Upsample(nnx.Module):
     def __init__(self, factor: PerAxis, *, axes: int, method: str = "nearest"):
         self.factor, self.method = per_axis(factor, axes, "factor"), method
 
-    def __call__(self, x: Map, mode: Mode = EVALUATION) -> Map:
+    def __call__(self, x: Map, mode: Mode = EVALUATION) -> Pooled:
         if self.method == "nearest":
             for axis, factor in enumerate(self.factor, start=1):
                 x = jnp.repeat(x, factor, axis)

@@ -9,6 +9,8 @@ from flax import nnx
 from cnnlab.layers.compose import Sequential
 from cnnlab.layers.windows import ShapeError
 
+_TAKEN = frozenset(dir(Sequential({})))  # a layer is an attribute, and must not hide one of the module's own
+
 
 class Stack:
     """A Sequential in the making: `shape` is the map's here, [*space, channel], without the batch."""
@@ -28,6 +30,8 @@ class Stack:
     def add(self, name: str, make: Callable[[], nnx.Module], *, where: str = "") -> None:
         """Append what `make` builds, and follow the shape through it. Raises ShapeError that names the layer."""
         try:
+            if name in self.layers or name in _TAKEN:
+                raise ShapeError(f"the name '{name}' is taken", hint="choose another")
             layer = make()
             example = jax.ShapeDtypeStruct((1, *self.shape), jnp.float32)
             self.shape = jax.eval_shape(layer, example).shape[1:]

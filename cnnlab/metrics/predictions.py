@@ -82,8 +82,9 @@ def to_csv(
     """The table ``index,file,true,predicted,probability,loss,rank``, a row per example.
 
     Classes appear by name; `indices` are the examples' places in the data (0, 1, 2 ... if not given),
-    `files` where they came from (empty if not given). Floats get the fewest digits that
-    give the same float32 back. Raises DataError where two classes share a name.
+    `files` where they came from (empty if not given). Floats get all digits of the float32,
+    so that who averages the column in float64 gets the figures of metrics.json.
+    Raises DataError where two classes share a name.
     """
     _class_indices(classes)
     indices = np.arange(len(predictions)) if indices is None else indices
@@ -93,8 +94,8 @@ def to_csv(
         files,
         (classes[label] for label in predictions.labels),
         (classes[label] for label in predictions.predicted),
-        predictions.probability,  # str(np.float32) is the shortest text that reads back the same
-        predictions.loss,
+        map(float, predictions.probability),
+        map(float, predictions.loss),
         (int(rank) for rank in predictions.rank),
         strict=True,
     )

@@ -43,4 +43,5 @@ def build(model: "Model", input_shape: tuple[int, ...], classes: int | None, *, 
         return MODELS[name](input_shape, classes or PUBLISHED_CLASSES, init=init, **options)
     except ShapeError as error:
         where = ", ".join(filter(None, (f"model ({name}) on {show(input_shape)}", error.where)))
-        raise ShapeError(error.message, where=where, hint=error.hint or "give it a larger input") from None
+        way_out = "give it a larger input" if len(input_shape) > 1 else "give it a map, [height, width, channels]"
+        raise ShapeError(error.message, where=where, hint=error.hint or way_out) from None

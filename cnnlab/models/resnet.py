@@ -14,6 +14,7 @@ from cnnlab.layers.initialize import Initializer
 from cnnlab.layers.mode import EVALUATION, Mode
 from cnnlab.layers.norm import BatchNorm
 from cnnlab.layers.pool import GlobalAvgPool, MaxPool
+from cnnlab.layers.windows import spatial_axes
 
 
 def _conv(in_features: int, features: int, kernel: int, stride: int, axes: int, init: Initializer) -> Conv:
@@ -52,7 +53,7 @@ class ResNet(nnx.Module):
         width: int = 64,
         init: Initializer,
     ):
-        axes, channels = len(input_shape) - 1, input_shape[-1]
+        axes, channels = spatial_axes((1, *input_shape)), input_shape[-1]
         kernel, stride = (7, 2) if stem == "standard" else (3, 1)
         layers: dict[str, nnx.Module] = {
             "conv": _conv(channels, width, kernel, stride, axes, init),

@@ -42,11 +42,7 @@ def fields(traced: Traced) -> Report:
     """The same for a model that is traced already."""
     interpreter = _Interpreter(traced)
     interpreter.run_model()
-    layers = tuple(
-        interpreter.layer(call, *interpreter.outputs[call.index])
-        for call in traced.calls
-        if call.leaf and call.index in interpreter.outputs
-    )
+    layers = tuple(interpreter.layer(call) for call in traced.calls if call.leaf and call.output_shapes)
     return Report(traced.input_shape, tuple(sorted(interpreter.treated_as_global)), layers)
 
 
@@ -81,8 +77,10 @@ class _Interpreter:
             states.update(zip(equation.outvars, results, strict=True))
         return [read(atom) for atom in jaxpr.outvars]
 
-    def layer(self, call: Call, shape: Shape, state: State) -> Layer:
+    def layer(self, call: Call) -> Layer:
         """The report's row for what a call returned."""
+        unknown = (1, *call.output_shape), self._all(Reach.WHOLE)  # inside an operation that has no rule
+        shape, state = self.outputs.get(call.index, unknown)
         extents = tuple(self._extent(k, shape, state) for k in range(len(state)))
         offset = tuple(axis.offset if isinstance(axis, Local) else Fraction(0) for axis in state)
         depends = any(isinstance(axis, Local) or axis is Reach.WHOLE for axis in state)
@@ -92,7 +90,7 @@ class _Interpreter:
             "misaligned": any(extent and distance for extent, distance in zip(extents, offset, strict=True)),
         }
         chosen = tuple(flag for flag, holds in flags.items() if holds)
-        return Layer(call.path, operation(call), call.output_shapes[0], extents, chosen, offset)
+        return Layer(call.path, operation(call), call.output_shape, extents, chosen, offset)
 
     def _equation(self, equation: jaxprs.JaxprEqn, operands: list[State], call: int) -> list[State]:
         if (body := jaxprs.inner(equation)) is not None:

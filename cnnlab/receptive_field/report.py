@@ -34,7 +34,8 @@ class Layer:
         return any(self.axes)
 
     def to_json(self) -> dict[str, Any]:
-        return {
+        """The layer's entry in the document; only a misaligned one has `offset`."""
+        document = {
             "path": self.path,
             "operation": self.operation,
             "output_shape": list(self.output_shape),
@@ -45,6 +46,7 @@ class Layer:
             "flags": list(self.flags),
             "global": self.is_global,
         }
+        return document | ({"offset": [str(o) for o in self.offset]} if "misaligned" in self.flags else {})
 
     def _per_axis(self, value: Callable[[Extent], Any]) -> list[Any] | None:
         return [axis and value(axis) for axis in self.axes] if self.is_spatial else None

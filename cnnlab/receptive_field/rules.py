@@ -41,10 +41,12 @@ def transfer(equation: JaxprEqn, operands: list[Axis], positions: int) -> list[A
     if name in _JOINING:
         return [_JOINING[name](equation, operands, positions)] * count
     first, *others = operands
-    if name not in SINGLE or not isinstance(first, Local) or any(isinstance(other, Local) for other in others):
+    if not isinstance(first, Local) or any(isinstance(other, Local) for other in others):
         raise Inexact
     if name == "split":
         return split(first, equation)
+    if name not in SINGLE:
+        raise Inexact
     return [SINGLE[name](first, equation)] * count
 
 
@@ -57,7 +59,7 @@ def _elementwise(equation: JaxprEqn, operands: list[Axis], positions: int) -> Ax
 def _concatenate(equation: JaxprEqn, operands: list[Axis], positions: int) -> Axis:
     """Side by side over channels: the union. End to end along the map: one map, if the fields go on from piece to
     piece, or if the smaller pieces are borders made from the same map (reflected, replicated or circular
-    padding), which count as padding does."""
+    padding, to be told by their units, which see as much as its own), which count as padding does."""
     dimension = equation.params["dimension"]
     if not any(isinstance(axis, Local) and axis.axis == dimension for axis in operands):
         return merge(operands, output_shape(equation), positions)
@@ -70,7 +72,8 @@ def _concatenate(equation: JaxprEqn, operands: list[Axis], positions: int) -> Ax
         start += operand_shape(equation, i)[dimension]
     main = max(pieces, key=lambda piece: piece.units)
     for piece in pieces:
-        is_border = piece.units < main.units and piece.source == main.source
+        alike = piece.source == main.source and piece.field.size == main.field.size
+        is_border = alike and piece.units < main.units
         if piece.axis != dimension or (piece.field != main.field and not is_border):
             raise Inexact
     return replace(main, units=start, offset=max(piece.offset for piece in pieces))
@@ -99,7 +102,10 @@ def _squeeze(equation: JaxprEqn, operands: list[Axis], positions: int) -> Axis:
 
 
 def _dot_general(equation: JaxprEqn, operands: list[Axis], positions: int) -> Axis:
-    """A matrix product sums over its contracted axes; the output has batch axes, then left's, then right's."""
+    """A matrix product sums over its contracted axes; the output has batch axes, then left's, then right's.
+
+    Every position against every other (attention's scores) sees the whole axis in some pair.
+    """
     contracted, batch = equation.params["dimension_numbers"]
     placed: list[Axis] = []
     start = len(batch[0])
@@ -116,6 +122,8 @@ def _dot_general(equation: JaxprEqn, operands: list[Axis], positions: int) -> Ax
                 axis = replace(axis, axis=start + free.index(axis.axis))
         placed.append(axis)
         start += len(free)
+    if len({axis.axis for axis in placed if isinstance(axis, Local)}) == 2:
+        return Reach.WHOLE
     return merge(placed, output_shape(equation), positions)
 
 

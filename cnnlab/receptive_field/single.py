@@ -109,7 +109,7 @@ def _reshape(local: Local, equation: JaxprEqn) -> Axis:
     end = step * local.units
     after = {axis: prod(new[axis + 1 :]) for axis in range(len(new))}
     if local.units == 1:  # one unit may sit on any axis of one: the nearest, never moving to the batch
-        fits = [a for a in range(min(local.axis, 1), len(new)) if step % after[a] == 0 == after[a] * new[a] % end]
+        fits = [a for a in range(min(local.axis, 1), len(new)) if step % after[a] == 0 and after[a] * new[a] == end]
         fits.sort(key=lambda axis: (step // after[axis] != local.inner, abs(axis - local.axis), -axis))
     else:
         fits = [a for a, n in after.items() if step % n == 0 == n * new[a] % end and n <= step and new[a] > 1]

@@ -30,6 +30,12 @@ class Field:
         return span and (span[0] + turns * self.advance, span[1] + turns * self.advance)
 
     @property
+    def size(self) -> Span:
+        """The smallest and the largest number of positions from first to last that a unit sees; 0 if none."""
+        sizes = [span[1] - span[0] + 1 for span in self.spans if span] or [0]
+        return min(sizes), max(sizes)
+
+    @property
     def stride(self) -> Fraction:
         """How far the field moves from one unit to the next, on average over a period."""
         return Fraction(self.advance, len(self.spans))
@@ -51,10 +57,8 @@ class Extent:
 
     @property
     def size(self) -> Span:
-        """Smallest and largest number of positions from first to last, of units that see any."""
-        spans = map(self.field.at, range(min(self.units, len(self.field.spans))))
-        sizes = [span[1] - span[0] + 1 for span in spans if span]
-        return min(sizes), max(sizes)
+        """As the field's, of the units that there are."""
+        return Field(self.field.spans[: self.units], self.field.advance).size
 
     @property
     def stride(self) -> Fraction:

@@ -151,6 +151,14 @@ def open_run(path: Path) -> Run:
     return run
 
 
+def unfinished(run: Run) -> list[str]:
+    """A sentence where the run has not come to its end."""
+    status = run.read_json(run.status)
+    if status.get("status") == "finished":
+        return []
+    return [f"{run.path} is not finished: {status.get('status')}, {status.get('reason') or 'no reason given'}"]
+
+
 def _numbers(version: str) -> tuple[int, ...]:
     return tuple(int(part) for part in re.findall(r"\d+", version)[:3])
 

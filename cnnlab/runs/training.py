@@ -181,7 +181,7 @@ def train(started: Started, signals: StopSignals) -> Iterator[Progress | EpochEn
         reason = f"{name} at step {int(stopped.state.step)}"
         set_status(run, "interrupted", reason)
         raise Interrupted(
-            f"interrupted by {reason}, saved in {run.path}",
+            f"interrupted by {reason}; saved in {run.path}",
             signal_number=signals.number,
             hint="--resume continues it",
         ) from None

@@ -8,7 +8,7 @@ from cnnlab.spec.yaml import Path
 
 
 def contradictions(experiment: Experiment) -> Iterator[tuple[Path, str]]:
-    """Each as the path of one of the settings, and a sentence that names both."""
+    """Each as the path of one of the settings, as if no short form was used, and a sentence that names both."""
     yield from _split(experiment)
     yield from _learning(experiment)
     for i, augmentation in enumerate(experiment.data.augment):
@@ -65,16 +65,16 @@ def _names(layers: tuple[LayerSpec, ...], path: Path) -> Iterator[tuple[Path, st
     seen: dict[str, int] = {}
     for i, layer in enumerate(layers):
         here: Path = (*path, i)
-        if layer.name in seen:
-            yield here, f"the name '{layer.name}' is taken by entry {seen[layer.name]} of the same list"
-        if layer.name is not None:
-            seen[layer.name] = i
+        name = layer.name or f"{layer.kind}_{i}"  # as the network calls it
+        if name in seen:
+            yield here, f"the name '{name}' is taken by entry {seen[name]} of the same list"
+        seen[name] = i
         if isinstance(layer, Residual):
             yield from _names(layer.body, (*here, "residual", "body"))
             if layer.shortcut != "identity":
                 yield from _names(layer.shortcut, (*here, "residual", "shortcut"))  # type: ignore[arg-type]
         elif isinstance(layer, Branches):
             for j, branch in enumerate(layer.lists):
-                yield from _names(branch, (*here, "branches", j))
+                yield from _names(branch, (*here, "branches", "lists", j))
         elif isinstance(layer, Repeat):
             yield from _names(layer.layers, (*here, "repeat", "layers"))

@@ -24,12 +24,24 @@ def _text(dumper: _Dumper, value: str) -> yaml.ScalarNode:
 _Dumper.add_representer(str, _text)
 
 
+def _choosers_first(value: Any) -> Any:
+    """Each mapping with the key that says what it is in front: `name: adamw` before the rates."""
+    if isinstance(value, list):
+        return [_choosers_first(inner) for inner in value]
+    if not isinstance(value, dict):
+        return value
+    keys = sorted(value, key=lambda key: key not in ("name", "source", "schedule"))
+    return {key: _choosers_first(value[key]) for key in keys}
+
+
 def quoted(text: str) -> str:
     """Text as a YAML value on one line."""
-    return yaml.dump(text, Dumper=_Dumper, allow_unicode=True, width=10_000).removesuffix("...\n").strip()
+    style = None if text.isprintable() else '"'  # a line break inside only fits double quotes
+    line = yaml.dump(text, Dumper=_Dumper, default_style=style, allow_unicode=True, width=10_000)
+    return line.removesuffix("...\n").strip()
 
 
 def to_yaml(experiment: Experiment) -> str:
     """The resolved spec as text."""
-    data = experiment.model_dump(mode="json", exclude_none=True)
+    data = _choosers_first(experiment.model_dump(mode="json", exclude_none=True))
     return yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=True, default_flow_style=None, width=120)

@@ -13,6 +13,7 @@ from cnnlab.spec.overrides import apply
 from cnnlab.spec.schema import Experiment, ImageFolder, Npz
 from cnnlab.spec.types import Frozen
 from cnnlab.spec.vocabulary import VOCABULARY, kind_of
+from cnnlab.spec.yaml import dotted
 
 
 def load(path: Path, overrides: list[str] | None = None) -> Experiment:
@@ -54,6 +55,8 @@ def parse(
         errors += [_sentence(details, document) for details in error.errors()]
     if experiment is not None:
         for path, message in contradictions(experiment):
+            if path[0] == "model":
+                path = _path_in(document.data, (path[0], experiment.model.tags[0], *path[1:]))
             errors.append(SpecError(f"{dotted(path)}: {message}", where=document.where(path, key=True)))
     if errors or experiment is None:
         raise SpecErrors(sorted(errors, key=_line))
@@ -72,12 +75,6 @@ def _line(error: SpecError) -> tuple[str, int, int]:
     return name, int(line), int(column)
 
 
-def dotted(path: yaml.Path) -> str:
-    """`model.layers[3].conv.kernel`, as people write it."""
-    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
-    return text.removeprefix(".")
-
-
 # ---------------------------------------------------------------- pydantic's errors as sentences
 
 
@@ -93,21 +90,24 @@ def _sentence(details: Any, document: yaml.Document) -> SpecError:
     if kind == "missing":
         return SpecError(f"{dotted(path)}: required, and not there", where=document.where(path[:-1], key=True))
     if kind in ("union_tag_invalid", "union_tag_not_found"):
-        path, message, hint = _tag_message(details, path)
-        return SpecError(f"{dotted(path)}: {message}", hint=hint, where=document.where(path))
+        path, message, hint, at_key = _tag_message(details, path)
+        return SpecError(f"{dotted(path)}: {message}", hint=hint, where=document.where(path, key=at_key))
     if kind == "unknown_layer":
         message, hint = _layer_message(value)
         return SpecError(f"{dotted(path)}: {message}", hint=hint, where=where)
     if kind in ("literal_error", "enum"):
         allowed = [part.strip("'") for part in details["ctx"]["expected"].replace(" or ", ", ").split(", ")]
+        allowed += [tag for tag in details["loc"][-1:] if " " in str(tag)]  # what may stand instead of the words
         message = f"must be one of {', '.join(allowed)}, not {_show(value)}"
         return SpecError(f"{dotted(path)}: {message}", hint=did_you_mean(str(value), allowed), where=where)
     message: str = _MESSAGES.get(kind) or details["msg"][:1].lower() + details["msg"][1:]
     for name, text in (details.get("ctx") or {}).items():
         message = message.replace("{" + name + "}", str(text))
-    return SpecError(f"{dotted(path)}: {message}, not {_show(value)}", where=where)
+    shown = "" if kind in ("no_short_form", "two_names") else f", not {_show(value)}"
+    return SpecError(f"{dotted(path)}: {message}{shown}", where=where)
 
 
+_UNIONS = ("data", "model", "optimizer")
 _MESSAGES = {
     "int_type": "must be a whole number",
     "float_type": "must be a number",
@@ -133,20 +133,24 @@ def _show(value: Any) -> str:
     return text if len(text) <= 60 else text[:57] + "..."
 
 
-def _tag_message(details: Any, path: yaml.Path) -> tuple[yaml.Path, str, str]:
+def _tag_message(details: Any, path: yaml.Path) -> tuple[yaml.Path, str, str, bool]:
+    """Path, message and hint for a mapping whose kind is missing or unknown; and whether the error is in the key."""
     value = details["input"]
     if not isinstance(value, dict):
-        return path, f"must be a mapping of keys, not {_show(value)}", ""
+        return path, f"must be a mapping of keys, not {_show(value)}", "", False
     key = {"data": "source", "model": "name", "optimizer": "name"}.get(str(path[-1]) if path else "", "schedule")
     allowed = _expected(details, path)
     if value.get(key) is None:
+        for strange in value:
+            if strange != key and (near := did_you_mean(strange, [key])):
+                return (*path, strange), f"unknown key (value {_show(value[strange])})", near, True
         wanted = "name (a published network) or layers (written out)" if path == ("model",) else key
-        return path, f"needs the key {wanted}", f"{key} is one of {', '.join(allowed)}"
+        return path, f"needs the key {wanted}", f"{key} is one of {', '.join(allowed)}", False
     what = {"source": "data source", "name": "architecture" if path == ("model",) else "optimizer"}.get(key, key)
     hint = did_you_mean(str(value[key]), allowed) or f"there are {', '.join(allowed)}"
     if path == ("model",):
-        hint += "; 'cnnlab list models' shows all"
-    return (*path, key), f"no {what} {_show(value[key])}", hint
+        hint += f"{'' if hint.endswith('?') else ';'} 'cnnlab list models' shows all"
+    return (*path, key), f"no {what} {_show(value[key])}", hint, False
 
 
 def _expected(details: Any, path: yaml.Path) -> list[str]:
@@ -169,11 +173,19 @@ def _layer_message(entry: Any) -> tuple[str, str]:
 def _path_in(data: Any, loc: tuple[Any, ...], *, keep_last: bool = False) -> yaml.Path:
     """pydantic's location without the tags of unions: the parts that stand in the file."""
     path: list[str | int] = []
+    holder: Any = None
     for i, part in enumerate(loc):
+        if i == 1 and loc[0] in _UNIONS:  # a tag, which may be a key too: `model: {layers: [...]}`
+            continue
         inside = part in data if isinstance(data, dict) else isinstance(data, list) and isinstance(part, int)
         if inside:
-            data = data[part]
+            holder, data = data, data[part]
             path.append(part)
+        elif data == part and isinstance(loc[i - 1], int):  # a layer's bare word
+            holder, data = data, None
+            path.append(part)
+        elif part == "name" and isinstance(holder, dict) and part in holder:  # beside a layer's word
+            path[-1], data = part, holder[part]
         elif keep_last and i == len(loc) - 1:
             path.append(part)
     return tuple(path)
@@ -182,8 +194,11 @@ def _path_in(data: Any, loc: tuple[Any, ...], *, keep_last: bool = False) -> yam
 def _classes_at(loc: tuple[Any, ...]) -> list[type[Frozen]]:
     """The schema's classes at one of pydantic's locations."""
     classes: list[type[Frozen]] = [Experiment]
-    for part in loc:
+    for i, part in enumerate(loc):
         if isinstance(part, int):
+            continue
+        if i == 1 and loc[0] in _UNIONS:
+            classes = [cls for cls in classes if part in cls.tags] or classes
             continue
         inner = [
             m for cls in classes if part in cls.model_fields for m in _models_in(cls.model_fields[part].annotation)

@@ -40,7 +40,7 @@ def _path(key: str) -> yaml.Path:
             return ()
         parts.append(match[1] if match[1] is not None else int(match[2]))
         at = match.end() + (key[match.end() : match.end() + 1] == ".")
-    return tuple(parts)
+    return () if key.endswith(".") else tuple(parts)
 
 
 def _set(data: Any, path: yaml.Path, value: Any, where: str) -> None:
@@ -56,7 +56,7 @@ def _set(data: Any, path: yaml.Path, value: Any, where: str) -> None:
 
 def _check(data: Any, part: str | int, above: yaml.Path, where: str) -> None:
     """Raises SpecError where `data` has no place for `part`."""
-    shown = ".".join(map(str, above))
+    shown = yaml.dotted(above) or "the spec"
     if isinstance(part, int):
         if not isinstance(data, list) or part >= len(data):
             count = len(data) if isinstance(data, list) else "no"

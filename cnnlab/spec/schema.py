@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Union
 
-from pydantic import Discriminator, Field, Tag
+from pydantic import BeforeValidator, Discriminator, Field, Tag
 
 from cnnlab.spec.architectures import ARCHITECTURES, Architecture, Classes, Input, architecture_tag, tagged
 from cnnlab.spec.types import (
@@ -17,6 +17,7 @@ from cnnlab.spec.types import (
     PositiveInt,
     Rate,
     Str,
+    whole_number,
 )
 from cnnlab.spec.vocabulary import Layers
 
@@ -82,7 +83,7 @@ class ImageFolder(DataSpec):
     tags = ("image_folder",)
     source: Literal["image_folder"]
     path: Str
-    channels: Literal[1, 3] = 3
+    channels: Annotated[Literal[1, 3], BeforeValidator(whole_number, json_schema_input_type=Literal[1, 3])] = 3
 
 
 # ---------------------------------------------------------------- model

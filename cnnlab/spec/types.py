@@ -3,7 +3,7 @@
 from typing import Annotated, Any, ClassVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, Strict
-from pydantic_core import PydanticCustomError
+from pydantic_core import PydanticCustomError, PydanticKnownError
 
 Int = Annotated[int, Strict()]
 PositiveInt = Annotated[int, Strict(), Field(ge=1)]
@@ -16,6 +16,13 @@ NonNegativeFloat = Annotated[float, Strict(), Field(ge=0, allow_inf_nan=False)]
 Fraction = Annotated[float, Strict(), Field(ge=0, le=1, allow_inf_nan=False)]
 Rate = Annotated[float, Strict(), Field(ge=0, lt=1, allow_inf_nan=False)]
 Name = Annotated[str, Strict(), Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
+
+
+def whole_number(value: Any) -> int:
+    """For a Literal of numbers, which by itself takes `true` and 1.0 for 1."""
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise PydanticKnownError("int_type")
+    return value
 
 
 class Frozen(BaseModel):

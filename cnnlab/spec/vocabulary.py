@@ -30,6 +30,17 @@ def _not_empty(layers: tuple[Any, ...]) -> tuple[Any, ...]:
     return layers
 
 
+def _words(words: Any, values: Any, what: str) -> Any:
+    """One of some words, or another value, of which messages say `what` it is.
+
+    Text is held against the words alone, so that one slip is one error.
+    """
+    return Annotated[
+        Union[Annotated[words, Tag(what)], Annotated[values, Tag("value")]],
+        Discriminator(lambda value: what if isinstance(value, str) else "value"),
+    ]
+
+
 class LayerSpec(Frozen):
     """One entry of `layers:`. `kind` is its word, `short` the key that a bare value stands for."""
 
@@ -132,7 +143,10 @@ class Dropout(LayerSpec, kind="dropout"):
 
 class Dense(LayerSpec, kind="dense"):
     short: ClassVar[str | None] = "features"
-    features: PositiveInt | Literal["classes"]
+    if TYPE_CHECKING:
+        features: int | Literal["classes"]
+    else:
+        features: _words(Literal["classes"], PositiveInt, "a whole number")
     bias: Bool = True
 
 
@@ -199,7 +213,10 @@ class Softmax(Activation, kind="softmax"):
 class Residual(LayerSpec, kind="residual"):
     short: ClassVar[str | None] = "body"
     body: Layers
-    shortcut: Literal["identity"] | Layers = "identity"
+    if TYPE_CHECKING:
+        shortcut: Literal["identity"] | Layers = "identity"
+    else:
+        shortcut: _words(Literal["identity"], Layers, "a list of layers") = "identity"
     activation: ActivationName | None = Field(default=None, description="after the sum")
 
 
@@ -245,8 +262,8 @@ def _settings(entry: Any) -> Any:
         if short is None:
             raise PydanticCustomError(
                 "no_short_form",
-                "takes keys ({keys}), not a bare value",
-                {"keys": ", ".join(VOCABULARY[kind].model_fields)},
+                "takes keys ({keys}), not the bare value {value}",
+                {"keys": ", ".join(VOCABULARY[kind].model_fields), "value": repr(value)},
             )
         value = {short: value}
     if "name" in entry:
@@ -272,8 +289,8 @@ class _EntrySchema:
         ]
         entries = {}
         for (kind, layer), variant in zip(VOCABULARY.items(), variants, strict=True):
-            short = [] if layer.short is None else [{"not": {"type": "object"}}]
-            entries[kind] = {"anyOf": [variant, *short, {"type": "null"}]} if short else variant
+            short = [] if layer.short is None else [{"not": {"type": ["object", "null"]}}]
+            entries[kind] = {"anyOf": [variant, *short, *([{"type": "null"}] if kind in bare else [])]}
         return {
             "anyOf": [
                 {"enum": bare},
@@ -281,8 +298,7 @@ class _EntrySchema:
                     "type": "object",
                     "properties": {**entries, "name": {"type": "string"}},
                     "additionalProperties": False,
-                    "minProperties": 1,
-                    "maxProperties": 2,
+                    "oneOf": [{"required": [kind]} for kind in VOCABULARY],
                 },
             ]
         }

@@ -72,7 +72,7 @@ def cost(traced: Traced, model: nnx.Module) -> tuple[LayerCost, ...]:
             memory = product_bytes[call.index]
         else:
             continue
-        rows.append(LayerCost(call.path, operation(call), call.output_shapes[0], own, work, memory))
+        rows.append(LayerCost(call.path, operation(call), call.output_shape, own, work, memory))
     return tuple(rows)
 
 

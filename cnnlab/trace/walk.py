@@ -27,7 +27,7 @@ Shape = tuple[int, ...]
 
 _SITE = "_cnnlab_call_site"
 _LABEL = "cnnlab call"
-_patching = threading.Lock()  # two traces at once would restore each other's wrappers
+_patching = threading.RLock()  # two threads at once would restore each other's wrappers
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,11 @@ class Call:
     kind: str
     leaf: bool
     output_shapes: tuple[Shape, ...]
+
+    @property
+    def output_shape(self) -> Shape:
+        """The first output's, or nothing where no array is returned."""
+        return self.output_shapes[0] if self.output_shapes else ()
 
 
 @dataclass(frozen=True)
@@ -84,7 +89,7 @@ class _Recorder:
         self.begun.append((path, type(module).__name__, not _has_submodules(module)))
         self.active.append(module)
         try:
-            with jax.named_scope(f"{path}@{index}"):
+            with jax.named_scope(f"{path}@call{index}"):
                 yield index
         finally:
             self.active.pop()
@@ -120,9 +125,9 @@ def trace(model: nnx.Module, input_shape: Shape) -> Traced:
     shapes = jax.eval_shape(lambda state: state, state)
     jaxpr = jax.make_jaxpr(forward)(jax.ShapeDtypeStruct((1, *input_shape), jnp.float32), shapes)
     calls = _calls(jaxpr, recorder)
-    if not calls or calls[0].index:
+    if not calls[0].output_shapes:
         raise CnnlabError(f"the model {type(model).__name__} returns no array")
-    return Traced(jaxpr, calls, tuple(input_shape), calls[0].output_shapes[0])
+    return Traced(jaxpr, calls, tuple(input_shape), calls[0].output_shape)
 
 
 def equations(traced: Traced) -> Iterator[Equation]:
@@ -137,7 +142,7 @@ def equations(traced: Traced) -> Iterator[Equation]:
 
 def call_of(equation: jaxprs.JaxprEqn, outer: int) -> int:
     """The number of the innermost call around an equation; `outer` where its own jaxpr names none."""
-    found = re.findall(r"@(\d+)(?=[/)]|$)", jaxprs.scopes(equation))
+    found = re.findall(r"@call(\d+)(?=[/)]|$)", jaxprs.scopes(equation))
     return int(found[-1]) if found else outer
 
 
@@ -161,10 +166,11 @@ def _walk(jaxpr: jaxprs.Jaxpr, outer: int, repeats: int) -> Iterator[tuple[jaxpr
 
 def _calls(jaxpr: jaxprs.ClosedJaxpr, recorder: _Recorder) -> tuple[Call, ...]:
     """The calls that made it into the jaxpr: JAX may trace a body twice and throw one away."""
-    outputs: dict[int, dict[int, Shape]] = {}
-    for equation, _, _ in _walk(jaxprs.opened(jaxpr), 0, 1):
+    outputs: dict[int, dict[int, Shape]] = {0: {}}
+    for equation, call, _ in _walk(jaxprs.opened(jaxpr), 0, 1):
+        shapes = outputs.setdefault(call, {})
         if mark := output_of(equation):
-            outputs.setdefault(mark[0], {})[mark[1]] = jaxprs.shape(equation.outvars[0])[1:]
+            shapes[mark[1]] = jaxprs.shape(equation.outvars[0])[1:]
     return tuple(Call(index, *recorder.begun[index], tuple(outputs[index].values())) for index in sorted(outputs))
 
 

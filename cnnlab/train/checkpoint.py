@@ -45,7 +45,7 @@ def save(directory: Path, state: State, epoch: int) -> Checkpoint:
     leaves = {name: np.asarray(leaf) for name, leaf in named_leaves(state).items()}
     logging.getLogger("absl").setLevel(logging.CRITICAL)  # Orbax prints a traceback a thread; the error is raised too
     try:
-        ocp.save((work / "state").absolute(), leaves)
+        ocp.save(str((work / "state").absolute()), leaves)
     except ValueError as error:  # Orbax tells a full disk so
         if "RESOURCE_EXHAUSTED" in str(error):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path)) from error
@@ -94,7 +94,7 @@ def load(checkpoint: Checkpoint, like: Any) -> Any:
             raise RunError(f"holds another model: '{name}' is {have}, not {want}", where=str(checkpoint.path))
     sharding = jax.sharding.SingleDeviceSharding(jax.devices()[0])
     abstract = {n: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding) for n, leaf in leaves.items()}
-    return from_named(ocp.load((checkpoint.path / "state").absolute(), abstract), like)
+    return from_named(ocp.load(str((checkpoint.path / "state").absolute()), abstract), like)
 
 
 def verify(checkpoint: Checkpoint) -> dict[str, Any]:

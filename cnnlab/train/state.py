@@ -34,7 +34,7 @@ def split(model: nnx.Module) -> tuple[nnx.GraphDef, Any, Any]:
 
 
 def initial(params: Any, stats: Any, transform: optax.GradientTransformation) -> State:
-    """The state before the first step, on the device."""
+    """The state before the first step, as NumPy arrays."""
     state = State(
         params,
         stats,
@@ -42,7 +42,7 @@ def initial(params: Any, stats: Any, transform: optax.GradientTransformation) ->
         Sums.zero(),
         *(np.zeros((), np.int32), np.full((), -1, np.int32), np.zeros((), np.float32)),  # type: ignore[arg-type]
     )
-    return jax.device_put(state)
+    return jax.device_get(state)
 
 
 def named_leaves(tree: Any) -> dict[str, Any]:

@@ -26,6 +26,8 @@ from cnnlab.tasks import classification
 from cnnlab.tasks.classification import Outcome
 from cnnlab.train.state import State, initial, split
 
+Values = Array | np.ndarray
+
 # A loss this many times that of guessing means weights that no schedule brings back.
 UNREASONABLE = 1000.0
 
@@ -34,11 +36,16 @@ UNREASONABLE = 1000.0
 class Program:
     """A spec, compiled: what the loop calls. Both functions are traced and compiled once."""
 
-    train_step: Callable[[State, Array, Array, Array], State]
-    evaluate: Callable[[Any, Any, Array, Array], Outcome]
-    initial_state: State
+    train_step: Callable[[State, Values, Values, Values], State]
+    evaluate: Callable[[Any, Any, Values, Values], Outcome]
+    host_state: State
     steps_per_epoch: int
     rate: Rate
+
+    @property
+    def initial_state(self) -> State:
+        """The state before the first step: fresh arrays on the device each time, since a step takes its state over."""
+        return jax.tree.map(jnp.array, self.host_state)
 
 
 @dataclass(frozen=True)

@@ -236,7 +236,7 @@ def test_empty_arrays(tmp_path):
 def test_labels_of_the_wrong_kind(tmp_path):
     refused(tmp_path, r"y has the type float64, and labels are whole numbers; y\.astype", x=IMAGES, y=LABELS / 1)
     refused(tmp_path, r"y has the type bool, and labels are whole", x=IMAGES, y=LABELS > 0)
-    refused(tmp_path, r"y has the type <U1, .*numpy\.unique\(names", x=IMAGES, y=LABELS.astype(str))
+    refused(tmp_path, r"y has the type <U21, .*numpy\.unique\(names", x=IMAGES, y=LABELS.astype(str))
     refused(
         tmp_path, r"y has the shape \[4, 1\], and one label each is wanted; y\.ravel\(\)", x=IMAGES, y=LABELS[:, None]
     )

@@ -191,7 +191,7 @@ def test_a_u_net_of_valid_convolutions_sees_188_or_204_by_phase():
 layers = st.tuples(st.integers(1, 5), st.integers(1, 3), st.integers(1, 2), st.integers(0, 3), st.integers(0, 3))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(st.lists(layers, min_size=1, max_size=4))
 def test_a_chain_has_the_closed_form(chain: list[tuple[int, int, int, int, int]]):
     n = positions = 1200
@@ -217,70 +217,6 @@ def test_a_chain_has_the_closed_form(chain: list[tuple[int, int, int, int, int]]
     assert document["first_center"] == [-padding + (size - 1) / 2]
 
 
-# Operations that leave the field exact.
-
-
-@pytest.mark.parametrize(
-    ("function", "size", "stride"),
-    [
-        (lambda x: jnp.pad(x, ((0, 0), (2, 1), (0, 0))), (1, 1), 1),
-        (lambda x: jnp.pad(x, ((0, 0), (2, 1), (0, 0)), mode="reflect"), (1, 1), 1),
-        (lambda x: jnp.pad(x, ((0, 0), (2, 1), (0, 0)), mode="edge"), (1, 1), 1),
-        (lambda x: jnp.pad(x, ((0, 0), (2, 1), (0, 0)), mode="wrap"), (1, 1), 1),
-        (lambda x: x[:, 3::2], (1, 1), 2),
-        (lambda x: x[:, ::-1], (1, 1), -1),
-        (lambda x: jnp.maximum(x[:, :-1:2], x[:, 1::2]), (2, 2), 2),
-        (lambda x: x.reshape(1, 8, 2, 1).mean(2), (2, 2), 2),
-        (lambda x: x.reshape(1, 8, 2), (2, 2), 2),  # space to depth
-        (lambda x: jnp.repeat(x, 2, 1), (1, 1), Fraction(1, 2)),
-        (lambda x: jnp.concatenate([x, -x], -1).reshape(1, 16, 2, 1)[:, :, 0], (1, 1), 1),
-        (lambda x: jnp.concatenate(jnp.split(x, 2, axis=1), axis=1), (1, 1), 1),
-        (lambda x: jnp.stack([x, 2 * x], axis=-1).sum(-1), (1, 1), 1),
-        (lambda x: jnp.stack([x, 2 * x], axis=1)[:, 1], (1, 1), 1),
-        (lambda x: jnp.tile(x, (1, 1, 3)), (1, 1), 1),
-        (lambda x: jnp.transpose(jnp.transpose(x, (1, 2, 0))[None], (0, 3, 1, 2))[0], (1, 1), 1),
-        (lambda x: jnp.take(jnp.tile(x, 4), jnp.array([3, 1, 0, 2]), axis=-1), (1, 1), 1),
-        (lambda x: jnp.sort(x, axis=-1), (1, 1), 1),
-        (lambda x: jnp.cumsum(x, axis=-1), (1, 1), 1),
-        (lambda x: jax.lax.top_k(jnp.tile(x, 4), 2)[0], (1, 1), 1),
-        (lambda x: jnp.argmax(jnp.tile(x, 4), axis=-1, keepdims=True), (1, 1), 1),
-        (lambda x: x @ jnp.ones((1, 5)), (1, 1), 1),
-        (lambda x: jnp.einsum("bnc,dc->bnd", x, jnp.ones((5, 1))), (1, 1), 1),
-        (lambda x: jnp.einsum("bnc,bnc->bn", x, x)[..., None], (1, 1), 1),
-        (lambda x: jax.nn.softmax(x), (1, 1), 1),
-        (lambda x: jnp.where(x > 0, x, jnp.clip(x, -1, 1)), (1, 1), 1),
-        (lambda x: jax.lax.dynamic_slice(x, (0, 2, 0), (1, 9, 1)), (1, 1), 1),
-        (lambda x: jax.lax.optimization_barrier((x, 2 * x))[1], (1, 1), 1),
-        (lambda x: jax.checkpoint(jnp.sin)(x), (1, 1), 1),
-        (lambda x: jax.lax.fori_loop(0, 3, lambda i, y: jnp.maximum(y, jnp.roll(y, 0, 2)), x), (1, 1), 1),
-        (lambda x: jax.lax.cond(True, lambda y: y, lambda y: y[:, ::-1][:, ::-1], x), (1, 1), 1),
-        (lambda x: jax.lax.reduce_window(x, 0.0, lambda a, b: a + 2 * b, (1, 3, 1), (1, 2, 1), "VALID"), (3, 3), 2),
-        (lambda x: jax.lax.conv_transpose(x, jnp.ones((3, 1, 1)), (2,), "SAME"), (1, 2), Fraction(1, 2)),
-        (lambda x: jax.vmap(lambda y: nnx.avg_pool(y, (2,), (2,)))(x), (2, 2), 2),
-        (lambda x: jnp.ones((1, 16, 1)) * 2 + x, (1, 1), 1),
-    ],
-)
-def test_these_operations_are_followed_exactly(function: Callable, size: tuple[int, int], stride: int | Fraction):
-    report = receptive_field(Net(Apply(function)), (16, 1))
-    (extent,) = last(report).axes
-    assert report.exact, report.treated_as_global
-    assert extent is not None
-    assert (extent.size, extent.stride) == (size, stride)
-    assert last(report).flags == ()
-
-
-def test_a_scan_runs_its_body_as_often_as_it_says():
-    def three_times(x: jax.Array) -> jax.Array:
-        def step(y: jax.Array, weight: jax.Array) -> tuple[jax.Array, jax.Array]:
-            y = weight * nnx.avg_pool(y, (3,), (1,), "SAME")
-            return y, y
-
-        carried, stacked = jax.lax.scan(step, x, jnp.ones(3))
-        return jnp.concatenate([carried, stacked.sum(0)], -1)
-
-    assert row(receptive_field(Net(Apply(three_times)), (32, 1))) == (7, "1", 3)
-
-
 def test_pooling_as_shifted_slices_is_the_same_as_reduce_window():
     def sliced(x: jax.Array) -> jax.Array:
         padded = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)), constant_values=-np.inf)
@@ -295,45 +231,7 @@ def test_pooling_as_shifted_slices_is_the_same_as_reduce_window():
     assert own["flags"] == []
 
 
-# Global, and inexact.
-
-
-def squeeze_excite(x: jax.Array) -> jax.Array:
-    return x * nnx.sigmoid(x.mean((1, 2), keepdims=True))
-
-
-def squeeze_excite_by_pooling(x: jax.Array) -> jax.Array:
-    return x * nnx.sigmoid(nnx.avg_pool(x, x.shape[1:3]))
-
-
-def group_norm(x: jax.Array) -> jax.Array:
-    grouped = x.reshape(x.shape[0], -1, 1, x.shape[-1])
-    return ((grouped - grouped.mean((1, 3), keepdims=True)) / grouped.std((1, 3), keepdims=True)).reshape(x.shape)
-
-
-def attention(x: jax.Array) -> jax.Array:
-    tokens = x.reshape(1, -1, 1)
-    return (jax.nn.softmax(tokens @ tokens.mT) @ tokens).reshape(x.shape)
-
-
-@pytest.mark.parametrize(
-    "function",
-    [
-        squeeze_excite,
-        squeeze_excite_by_pooling,
-        group_norm,
-        attention,
-        lambda x: x.mean((1, 2)),
-        lambda x: x.max((1, 2)),
-    ],
-)
-def test_what_looks_at_the_whole_image_is_global_and_exact(function: Callable):
-    report = receptive_field(Net(conv(3), Apply(function)), (16, 16, 1))
-    assert report.exact, report.treated_as_global
-    assert last(report).flags == ("global",)
-    assert last(report).to_json()["size"] is None
-    assert report.model is not None
-    assert report.model.path == "layers.0"
+# Where the axis ends.
 
 
 def test_flatten_and_dense_are_global():
@@ -361,36 +259,6 @@ def test_tokens_have_no_place_but_keep_their_fields():
     assert [layer.is_global for layer in report.layers] == [False, True, False, False]
     assert report.exact
     assert row(report) == (12, "4", 4)
-
-
-@pytest.mark.parametrize(
-    ("function", "operation"),
-    [
-        (lambda x: jax.image.resize(x, (1, 7, 1), "nearest"), "gather"),
-        (lambda x: jax.image.resize(x, (1, 32, 1), "linear"), "dot_general"),
-        (lambda x: jnp.cumsum(x, axis=1), "cumsum"),
-        (lambda x: jnp.tile(x, (1, 2, 1)), "tile"),
-        (lambda x: jax.lax.while_loop(lambda y: y.sum() < 9, lambda y: y + 1, x), "while"),
-        (lambda x: jnp.fft.rfft(x).real, "fft"),
-        (lambda x: x[:, 4][:, None] + x, "squeeze"),
-        (lambda x: x + x[:, 4:5], "add"),
-        (lambda x: jnp.concatenate([x, nnx.max_pool(x, (3,), (1,), "SAME")], 1), "concatenate"),
-        (lambda x: x.at[:, 3].set(0.0), "scatter"),
-        (lambda x: x[:, ::2] + x[:, :8], "add"),
-        (lambda x: x.mT + x, "add"),
-        (lambda x: x.reshape(1, 4, 4).mT.reshape(1, 16, 1) + x, "reshape"),
-        (lambda x: jax.lax.dynamic_slice(x, (0, jnp.int32(2) + 0, 0), (1, 9, 1)), "dynamic_slice"),
-        (lambda x: jax.lax.conv(x.mT, x[:, :3].mT, (1,), "SAME").mT, "conv_general_dilated"),
-        (lambda x: jax.lax.scan(lambda c, y: (c + y, c), x[0, 0], x[0])[1][None], "scan"),
-        (lambda x: jax.lax.cond(True, lambda y: y, lambda y: y[:, ::-1], x), "cond"),
-    ],
-)
-def test_what_has_no_exact_rule_is_global_and_named(function: Callable, operation: str):
-    report = receptive_field(Net(conv([3], axes=1), Apply(function), Apply(nnx.relu)), (16, 1))
-    assert not report.exact
-    assert operation in report.treated_as_global
-    assert last(report).flags == ("global",)
-    assert report.to_json()["treated_as_global"] == list(report.treated_as_global)
 
 
 def test_a_layer_that_ignores_the_image_is_constant():
@@ -423,10 +291,10 @@ def test_aligned_paths_are_not_flagged():
 
 
 def test_a_net_that_pools_by_itself_is_a_layer_of_its_own_in_that():
-    def pooled(x: jax.Array) -> jax.Array:
-        return nnx.max_pool(x, (2, 2), (1, 1), "SAME")
+    def with_pooled(x: jax.Array) -> jax.Array:
+        return x + nnx.max_pool(x, (2, 2), (1, 1), "SAME")
 
-    report = receptive_field(Net(conv(3), Join(pooled, identity), conv(1)), (16, 16, 1))
+    report = receptive_field(Net(conv(3), with_pooled, conv(1)), (16, 16, 1))
     assert last(report).offset == (Fraction(1, 2), Fraction(1, 2))
 
 
@@ -442,42 +310,11 @@ def test_an_up_sampled_path_is_aligned_on_average():
     assert report.exact
 
 
-# The whole document.
+def test_a_layer_with_several_outputs_has_the_first_ones_row():
+    def pyramid(x: jax.Array) -> tuple[jax.Array, jax.Array]:
+        return nnx.max_pool(x, (2, 2), (2, 2)), x
 
-
-def test_the_document_is_complete_and_plain():
-    import json
-
-    report = receptive_field(Net(conv(3), Apply(lambda x: x.mean((1, 2)))), (16, 16, 1))
-    document = report.to_json()
-    assert json.loads(json.dumps(document)) == document
-    first = {
-        "path": "layers.0",
-        "operation": "conv",
-        "output_shape": [16, 16, 1],
-        "size": [3, 3],
-        "stride": ["1", "1"],
-        "padding": [[1, 1], [1, 1]],
-        "first_center": [0.0, 0.0],
-        "flags": [],
-        "global": False,
-    }
-    nothing = dict.fromkeys(("size", "stride", "padding", "first_center"))
-    pool = first | {"path": "layers.1", "operation": "apply", "output_shape": [1], "flags": ["global"], "global": True}
-    assert document == {
-        "version": 1,
-        "input_shape": [16, 16, 1],
-        "exact": True,
-        "treated_as_global": [],
-        "layers": [first, pool | nothing],
-        "model": first,
-    }
-
-
-def test_a_net_that_starts_flat_has_no_line_of_its_own():
-    report = receptive_field(Net(Apply(lambda x: x.reshape(1, -1)), nnx.Linear(64, 3, rngs=RNGS)), (8, 8, 1))
-    assert report.model is None
-    assert report.to_json()["model"] is None
+    assert row(receptive_field(Apply(pyramid), (16, 16, 1))) == (2, "2", 0)
 
 
 def test_a_model_that_is_one_leaf_has_one_row():
@@ -486,8 +323,10 @@ def test_a_model_that_is_one_leaf_has_one_row():
 
 
 def test_shapes_without_weights_give_the_same():
-    abstract = nnx.eval_shape(lambda: resnet(1, 1))
-    assert receptive_field(abstract, (32, 32, 1)) == receptive_field(resnet(1, 1), (32, 32, 1))
+    def model() -> nnx.Module:
+        return nnx.Sequential(*(nnx.Conv(1, 1, (3, 3), strides=2, rngs=nnx.Rngs(0)) for _ in range(2)))
+
+    assert receptive_field(nnx.eval_shape(model), (32, 32, 1)) == receptive_field(model(), (32, 32, 1))
 
 
 def test_a_traced_model_can_be_used_again():

@@ -157,7 +157,7 @@ def check_against_bumps(model: nnx.Module, positions: int) -> Extent:
     return extent
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(st.lists(chain_layers, min_size=1, max_size=4))
 def test_units_see_what_bumps_reach(layers: list[nnx.Module]):
     check_against_bumps(Net([*layers, Last()]), positions=400)
@@ -172,7 +172,7 @@ def test_units_of_an_up_sampled_map_see_what_bumps_reach(layers: list[nnx.Module
     check_against_bumps(Net([start, *layers, Last()]), positions=60)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(st.lists(same_size_convolutions() | joins, min_size=1, max_size=2), st.integers(2, 4))
 def test_units_of_a_u_net_see_what_bumps_reach(layers: list[nnx.Module], factor: int):
     inside = Net([Pool("slices", factor, factor), *layers, Conv(factor, 1, 1, (factor - 1,) * 2, 1, factor)])

@@ -1,0 +1,89 @@
+"""What the tests share: a small data set, a spec that uses every kind of randomness, the program in-process."""
+
+import os
+from pathlib import Path
+
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+# One compilation of a program serves all tests, and the next run of them.
+os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(Path(__file__).parent.parent / ".pytest_cache" / "xla"))
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
+
+from jaxtyping import install_import_hook
+
+# Shapes in annotations are checked while the tests run.
+install_import_hook(["cnnlab.layers", "cnnlab.losses", "cnnlab.models", "cnnlab.tasks"], "beartype.beartype")
+
+import sys
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+
+class Ended(NamedTuple):
+    """How a command ended: its exit code, and what it printed."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def cnnlab(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Ended]:
+    """The command line, through its entry point."""
+
+    def run(*arguments: object) -> Ended:
+        from cnnlab.cli import main
+
+        monkeypatch.setattr(sys, "argv", ["cnnlab", *map(str, arguments)])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            main()
+        captured = capsys.readouterr()
+        return Ended(int(ended.value.code or 0), captured.out, captured.err)
+
+    return run
+
+
+SPEC = """\
+name: small
+data:
+  source: npz
+  path: small.npz
+  split: {train: 0.6, validation: 0.2, test: 0.2}
+  batch_size: 16
+  augment: [shift: 1, rotate: 10, flip: horizontal, noise: 0.1]
+model:
+  layers:
+    - conv: {features: 4, kernel: 3}
+    - batch_norm
+    - relu
+    - max_pool: 2
+    - flatten
+    - dropout: 0.25
+    - dense: classes
+optimizer: {name: adamw, learning_rate: {peak: 0.01}}
+train: {epochs: 4}
+"""
+
+
+@pytest.fixture
+def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A spec in an otherwise empty current directory: 90 images of 6x6 pixels in three classes.
+
+    36 of the 54 training images make two whole batches of 16, so that the last of four steps is padded.
+    """
+    random = np.random.default_rng(0)
+    y = np.arange(90) % 3
+    x = random.integers(0, 120, (90, 6, 6), dtype=np.uint8)
+    for example, label in zip(x, y, strict=True):
+        example[2 * label : 2 * label + 2] += 100
+    np.savez(tmp_path / "small.npz", x=x, y=y, classes=np.array(["top", "middle", "bottom"]))
+    spec = tmp_path / "small.yaml"
+    spec.write_text(SPEC)
+    monkeypatch.chdir(tmp_path)
+    return spec

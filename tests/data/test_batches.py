@@ -1,0 +1,65 @@
+"""Batches: one shape, every example once an epoch, nothing remembered."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cnnlab.data.batches import evaluation_batches, order, steps_per_epoch, training_batch
+from cnnlab.data.dataset import Dataset
+from cnnlab.data.prepare import Prepared
+
+X = np.arange(50, dtype=np.uint8)[:, None, None].repeat(2, 1)
+DATA = Dataset(X, (np.arange(50) % 3).astype(np.int32), ("a", "b", "c"))
+
+
+def prepared(train, test=()) -> Prepared:
+    splits = {"train": np.array(train), "test": np.array(test, np.int64)}
+    return Prepared(DATA, splits, np.zeros(1), np.ones(1))
+
+
+@given(count=st.integers(1, 200), batch_size=st.integers(1, 70))
+def test_steps(count, batch_size):
+    assert steps_per_epoch(count, batch_size) == len(range(0, count, batch_size))
+
+
+def test_order_is_a_function_of_seed_and_epoch():
+    first = order(3, 5, 100)
+    assert sorted(first) == list(range(100))
+    np.testing.assert_array_equal(first, order(3, 5, 100))
+    others = [order(3, 6, 100), order(4, 5, 100), order(5, 3, 100)]
+    assert len({tuple(permutation) for permutation in [first, *others]}) == 4
+    assert sorted(order(2**32 - 1, 10**6, 3)) == [0, 1, 2]
+
+
+@given(count=st.integers(1, 50), batch_size=st.integers(1, 20), epoch=st.integers(0, 5))
+def test_an_epoch_counts_every_example_once(count, batch_size, epoch):
+    train = np.arange(50)[-count:]
+    data, permutation = prepared(train), order(0, epoch, count)
+    seen = []
+    for i in range(steps_per_epoch(count, batch_size)):
+        batch = training_batch(data, permutation, i, batch_size)
+        assert batch.x.shape == (batch_size, 2, 1)
+        assert (batch.x.dtype, batch.y.dtype, batch.mask.dtype) == (np.uint8, np.int32, np.bool_)
+        np.testing.assert_array_equal(batch.x[:, 0, 0], batch.index)
+        np.testing.assert_array_equal(batch.y, batch.index % 3)
+        assert set(batch.index.tolist()) <= set(train.tolist())
+        seen += batch.index[batch.mask].tolist()
+    assert seen == train[permutation].tolist()
+
+
+def test_last_batch_is_filled_with_the_first_of_the_order():
+    batch = training_batch(prepared([10, 11, 12, 13, 14]), np.array([3, 1, 4, 0, 2]), 1, 4)
+    assert batch.index.tolist() == [12, 13, 11, 14]
+    assert batch.mask.tolist() == [True, False, False, False]
+
+
+@pytest.mark.parametrize(("batch_size", "sizes"), [(2, [2, 2, 1]), (5, [5]), (12, [5])])
+def test_evaluation_goes_in_order(batch_size, sizes):
+    batches = list(evaluation_batches(prepared([0], [5, 7, 20, 21, 40]), "test", batch_size))
+    assert [int(batch.mask.sum()) for batch in batches] == sizes
+    assert all(len(batch.x) == len(batch.y) == batch_size for batch in batches)
+    counted = [i for batch in batches for i in batch.index[batch.mask].tolist()]
+    assert counted == [5, 7, 20, 21, 40]
+    for batch in batches:
+        np.testing.assert_array_equal(batch.x[:, 1, 0], batch.index)

@@ -1,0 +1,134 @@
+"""Layers of layers: order, names, sums, joins, and a key for each."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+from jax import Array
+
+from cnnlab.layers.activation import Relu
+from cnnlab.layers.compose import Branches, Residual, Sequential
+from cnnlab.layers.conv import Conv, Dense
+from cnnlab.layers.initialize import Initializer
+from cnnlab.layers.mode import EVALUATION, Mode
+from cnnlab.layers.norm import BatchNorm
+from cnnlab.layers.regularize import Dropout
+from cnnlab.layers.windows import ShapeError
+
+TRAIN = Mode(train=True, key=jax.random.key(0))
+X = jnp.arange(12.0).reshape(2, 3, 2) - 5
+
+
+class Times(nnx.Module):
+    def __init__(self, factor: float):
+        self.factor = factor
+
+    def __call__(self, x: Array, mode: Mode = EVALUATION) -> Array:
+        return x * self.factor
+
+
+class Plus(nnx.Module):
+    def __init__(self, term: float):
+        self.term = term
+
+    def __call__(self, x: Array, mode: Mode = EVALUATION) -> Array:
+        return x + self.term
+
+
+class Heard(nnx.Module):
+    """Notes the key that it is given."""
+
+    def __init__(self):
+        self.keys = nnx.data([])
+        self.trains = nnx.data([])
+
+    def __call__(self, x: Array, mode: Mode = EVALUATION) -> Array:
+        self.trains.append(mode.train)
+        self.keys.append(tuple(np.asarray(jax.random.key_data(mode.key)).tolist()))
+        return x
+
+
+def test_a_sequence_runs_in_the_order_in_which_it_is_given():
+    np.testing.assert_array_equal(Sequential({"b": Plus(1), "a": Times(3)})(X), (X + 1) * 3)
+    np.testing.assert_array_equal(Sequential({"a": Times(3), "b": Plus(1)})(X), X * 3 + 1)
+    np.testing.assert_array_equal(Sequential({})(X), X)
+
+
+def test_twelve_layers_keep_their_order():
+    layers = {f"layer{i}": layer for i in range(6) for layer in [Times(2)]}
+    layers |= {f"plus{i}": Plus(i) for i in range(6)}
+    mixed = {name: layers[name] for i in range(6) for name in (f"plus{i}", f"layer{i}")}
+    expected = X
+    for i in range(6):
+        expected = (expected + i) * 2
+    graph, state = nnx.split(Sequential(mixed))
+    np.testing.assert_array_equal(nnx.merge(graph, state)(X), expected)
+
+
+def test_names_are_the_paths_of_the_weights():
+    init = Initializer(0)
+    body = Sequential({"conv": Conv(2, 2, 3, axes=1, bias=False, init=init), "norm": BatchNorm(2)})
+    model = Sequential({"block": Residual(body), "side": Branches({"left": Dense(2, 1, init=init), "right": Relu()})})
+    paths = {".".join(map(str, path)) for path, _ in nnx.to_flat_state(nnx.state(model, nnx.Param))}
+    assert paths == {
+        "block.body.conv.kernel",
+        "block.body.norm.scale",
+        "block.body.norm.bias",
+        "side.left.kernel",
+        "side.left.bias",
+    }
+
+
+def test_a_residual_adds_body_and_shortcut_then_activates():
+    np.testing.assert_array_equal(Residual(Times(3))(X), 4 * X)
+    np.testing.assert_array_equal(Residual(Times(3), Plus(1))(X), 4 * X + 1)
+    np.testing.assert_array_equal(Residual(Times(3), Plus(1), Relu())(X), np.maximum(4 * X + 1, 0))
+
+
+def test_a_residual_of_two_shapes_is_refused_with_the_way_out():
+    body = Conv(2, 4, 3, axes=1, stride=2, init=Initializer(0))
+    with pytest.raises(ShapeError) as caught:
+        Residual(body)(X)
+    assert str(caught.value) == (
+        "the body gives 2x4 and the shortcut 3x2; give the shortcut a conv with the body's features and stride"
+    )
+
+
+def test_branches_are_joined_over_channels_in_order_or_added():
+    parts = {"z": Times(2), "a": Plus(1), "m": Times(0)}
+    np.testing.assert_array_equal(Branches(parts)(X), np.concatenate([2 * X, X + 1, 0 * X], axis=-1))
+    np.testing.assert_array_equal(Branches(parts, "add")(X), 3 * X + 1)
+
+
+def test_branches_join_other_counts_of_channels_and_add_none():
+    init = Initializer(0)
+    parts = {"one": Conv(2, 1, 1, axes=1, init=init), "three": Conv(2, 3, 1, axes=1, init=init)}
+    assert Branches(parts)(X).shape == (2, 3, 4)
+    with pytest.raises(ShapeError, match=r"^the branches give maps that do not fit together: 3x1, 3x3$"):
+        Branches(parts, "add")(X)
+
+
+def test_branches_of_other_sizes_are_refused():
+    init = Initializer(0)
+    parts = {"all": Relu(), "half": Conv(2, 2, 1, axes=1, stride=2, init=init)}
+    for join in ("concat", "add"):
+        with pytest.raises(ShapeError, match=r"^the branches give maps that do not fit together: 3x2, 2x2$"):
+            Branches(parts, join)(X)
+
+
+def test_every_part_is_given_the_mode_and_a_key_of_its_own():
+    heard = [Heard() for _ in range(7)]
+    inner = Residual(heard[2], heard[3], heard[4])
+    side = Branches({"left": heard[5], "right": heard[6]}, "add")
+    Sequential({"a": heard[0], "b": heard[1], "c": inner, "d": side})(X, TRAIN)
+    keys = [key for module in heard for key in module.keys]
+    assert len(keys) == len(set(keys)) == 7
+    assert all(train for module in heard for train in module.trains)
+
+
+def test_two_dropouts_in_a_row_draw_differently():
+    ones = jnp.ones((1, 1000))
+    both = np.asarray(Sequential({"a": Dropout(0.5), "b": Dropout(0.5)})(ones, TRAIN))
+    assert set(np.unique(both)) == {0, 4}
+    assert (both == 4).mean() == pytest.approx(0.25, abs=0.08)  # one mask twice would leave a half

@@ -1,0 +1,297 @@
+"""Convolutions against NumPy loops, SciPy, the relationships of Dumoulin and Visin (2016), and their adjoints."""
+
+import itertools
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import scipy.signal
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from cnnlab.layers.conv import Conv, ConvTranspose, Dense, DepthwiseConv, SeparableConv
+from cnnlab.layers.initialize import Initializer
+from cnnlab.layers.windows import ShapeError
+
+CLOSE = partial(np.testing.assert_allclose, rtol=1e-4, atol=1e-4)
+EXAMPLES = settings(max_examples=30, deadline=None)
+
+# Per axis: size of the map, kernel, stride, dilation.
+AXIS = st.tuples(st.integers(1, 6), st.integers(1, 3), st.integers(1, 3), st.integers(1, 2))
+PAIR = st.tuples(st.integers(0, 2), st.integers(0, 2))
+
+
+def random(shape: tuple[int, ...], seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).standard_normal(shape, dtype=np.float32)
+
+
+def run(layer, x: np.ndarray) -> np.ndarray:
+    return np.asarray(layer(jnp.asarray(x)))
+
+
+def same(size: int, kernel: int, stride: int, dilation: int) -> tuple[int, int]:
+    """The fewest zeros that give ceil(size / stride) positions, the odd one behind."""
+    reach = (kernel - 1) * dilation + 1
+    total = next(n for n in range(100) if size + n >= reach and (size + n - reach) // stride + 1 >= -(-size // stride))
+    return total // 2, total - total // 2
+
+
+def correlate(x, kernel, stride, dilation, padding, groups=1) -> np.ndarray:
+    """Cross-correlation, position by position and group by group."""
+    axes = x.ndim - 2
+    x = np.pad(x.astype(np.float64), [(0, 0), *padding, (0, 0)])
+    inputs, outputs = kernel.shape[-2], kernel.shape[-1] // groups
+    sizes = [
+        (n - (k - 1) * d - 1) // s + 1
+        for n, k, s, d in zip(x.shape[1:-1], kernel.shape[:axes], stride, dilation, strict=True)
+    ]
+    y = np.zeros((x.shape[0], *sizes, kernel.shape[-1]))
+    for batch, *place in np.ndindex(y.shape[:-1]):
+        for offset in np.ndindex(kernel.shape[:axes]):
+            at = tuple(i * s + a * d for i, s, a, d in zip(place, stride, offset, dilation, strict=True))
+            for g in range(groups):
+                seen = x[(batch, *at)][g * inputs : (g + 1) * inputs]
+                y[(batch, *place)][g * outputs : (g + 1) * outputs] += (
+                    seen @ kernel[offset][:, g * outputs : (g + 1) * outputs]
+                )
+    return y
+
+
+def scatter(x, kernel, stride, dilation) -> np.ndarray:
+    """The transpose of `correlate` without padding: every input position adds a weighted kernel to the output."""
+    axes = x.ndim - 2
+    sizes = [
+        s * (n - 1) + (k - 1) * d + 1
+        for n, k, s, d in zip(x.shape[1:-1], kernel.shape[:axes], stride, dilation, strict=True)
+    ]
+    y = np.zeros((x.shape[0], *sizes, kernel.shape[-1]))
+    for batch, *place in np.ndindex(x.shape[:-1]):
+        for offset in np.ndindex(kernel.shape[:axes]):
+            at = tuple(i * s + a * d for i, s, a, d in zip(place, stride, offset, dilation, strict=True))
+            y[(batch, *at)] += x[(batch, *place)].astype(np.float64) @ kernel[offset]
+    return y
+
+
+@st.composite
+def settings_of_a_convolution(draw):
+    axes = draw(st.lists(AXIS, min_size=1, max_size=3))
+    padding = draw(st.one_of(st.sampled_from(["same", "valid"]), st.integers(0, 2), st.tuples(*[PAIR] * len(axes))))
+    groups, inputs, outputs = draw(st.integers(1, 3)), draw(st.integers(1, 2)), draw(st.integers(1, 2))
+    return axes, padding, groups, groups * inputs, groups * outputs
+
+
+def explicit(padding, axes) -> list[tuple[int, int]]:
+    if padding == "same":
+        return [same(*axis) for axis in axes]
+    if padding == "valid":
+        return [(0, 0)] * len(axes)
+    return [(padding, padding)] * len(axes) if isinstance(padding, int) else list(padding)
+
+
+@EXAMPLES
+@given(settings_of_a_convolution())
+def test_a_convolution_is_the_loop(drawn):
+    axes, padding, groups, inputs, outputs = drawn
+    space, kernel, stride, dilation = zip(*axes, strict=True)
+    pairs = explicit(padding, axes)
+    fits = all(n + low + high > (k - 1) * d for (n, k, _, d), (low, high) in zip(axes, pairs, strict=True))
+    layer = Conv(
+        inputs,
+        outputs,
+        kernel,
+        axes=len(axes),
+        stride=stride,
+        padding=padding,
+        dilation=dilation,
+        groups=groups,
+        init=Initializer(0),
+    )
+    layer.bias[...] = random((outputs,))
+    x = random((2, *space, inputs), seed=1)
+    if not fits:
+        with pytest.raises(ShapeError, match="smaller than the window"):
+            run(layer, x)
+        return
+    assert layer.kernel[...].shape == (*kernel, inputs // groups, outputs)
+    expected = correlate(x, np.asarray(layer.kernel[...]), stride, dilation, pairs, groups)
+    CLOSE(run(layer, x), expected + random((outputs,)))
+    if padding == "same":
+        assert expected.shape[1:-1] == tuple(-(-n // s) for n, s in zip(space, stride, strict=True))
+
+
+@pytest.mark.parametrize(("padding", "mode"), [("valid", "valid"), ("same", "same"), (2, "full")])
+@pytest.mark.parametrize("axes", [1, 2, 3])
+def test_a_convolution_is_scipys_correlation(axes, padding, mode):
+    layer = Conv(1, 1, 3, axes=axes, padding=padding, bias=False, init=Initializer(0))
+    assert layer.bias is None
+    x = random((1, *(5, 4, 6)[:axes], 1))
+    expected = scipy.signal.correlate(x[0, ..., 0], np.asarray(layer.kernel[...])[..., 0, 0], mode)
+    CLOSE(run(layer, x)[0, ..., 0], expected)
+
+
+def size(layer, n: int) -> int:
+    return jax.eval_shape(layer, jax.ShapeDtypeStruct((1, n, 1), jnp.float32)).shape[1]
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(1, 12), st.integers(1, 5), st.integers(1, 4), st.integers(0, 4), st.integers(1, 3))
+def test_sizes_follow_dumoulin_and_visin(i, k, s, p, d):
+    make = partial(Conv, 1, 1, axes=1, init=Initializer())
+    assume(i + 2 * p >= k + (k - 1) * (d - 1))
+    if i >= k:
+        assert size(make(k, padding="valid"), i) == (i - k) + 1  # relationship 1
+        assert size(make(k, padding="valid", stride=s), i) == (i - k) // s + 1  # 5
+    if i + 2 * p >= k:
+        assert size(make(k, padding=p), i) == (i - k) + 2 * p + 1  # 2
+        assert size(make(k, padding=p, stride=s), i) == (i + 2 * p - k) // s + 1  # 6
+    assert size(make(2 * k - 1, padding=k - 1), i) == i  # 3, half padding
+    assert size(make(k, padding=k - 1), i) == i + k - 1  # 4, full padding
+    dilated = (i + 2 * p - k - (k - 1) * (d - 1)) // s + 1  # 15
+    assert size(make(k, padding=p, stride=s, dilation=d), i) == dilated
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(1, 8), st.integers(1, 5), st.integers(1, 4), st.integers(0, 2), st.integers(1, 3))
+def test_transposed_sizes_follow_dumoulin_and_visin(i, k, s, p, d):
+    make = partial(ConvTranspose, 1, 1, axes=1, init=Initializer())
+    assert size(make(k, padding="valid"), i) == i + (k - 1)  # relationship 8
+    assert size(make(k, padding="valid", stride=s), i) == s * (i - 1) + k  # 12, kernels above the stride too
+    assert size(make(k, padding="same", stride=s, dilation=d), i) == s * i
+    cut = s * (i - 1) + d * (k - 1) + 1 - 2 * p  # 13, dilated
+    if cut >= 1:
+        assert size(make(k, padding=p, stride=s, dilation=d), i) == cut
+    else:
+        with pytest.raises(ShapeError, match=rf"^the map is {i} here, and its padding cuts all of the output away"):
+            size(make(k, padding=p, stride=s, dilation=d), i)
+
+
+TRANSPOSED = [  # size, kernel, stride, dilation, padding
+    ((5,), 3, 2, 1, "same"),
+    ((5,), 1, 3, 1, "same"),
+    ((4,), 4, 2, 1, ((1, 0),)),
+    ((3, 4), 3, 2, 1, "valid"),
+    ((3, 4), (2, 4), (2, 1), 1, "same"),
+    ((3, 2), 3, 1, 2, 1),
+    ((3, 4), (3, 1), (3, 2), (2, 1), ((0, 2), (0, 0))),
+    ((2, 3, 2), 2, 2, 1, "same"),
+    ((2, 1, 2), (3, 2, 1), (1, 2, 3), (2, 1, 1), 0),
+]
+
+
+@pytest.mark.parametrize(("space", "kernel", "stride", "dilation", "padding"), TRANSPOSED)
+def test_a_transposed_convolution_is_the_gradient_of_the_convolution(space, kernel, stride, dilation, padding):
+    inputs, outputs, axes = 2, 3, len(space)
+    layer = ConvTranspose(
+        inputs,
+        outputs,
+        kernel,
+        axes=axes,
+        stride=stride,
+        padding=padding,
+        dilation=dilation,
+        init=Initializer(0),
+    )
+    weights = np.asarray(layer.kernel[...])
+    assert weights.shape == (*np.broadcast_to(kernel, axes), inputs, outputs)
+    x, bias = random((2, *space, inputs)), random((outputs,), seed=1)
+    layer.bias[...] = bias
+    y = run(layer, x) - bias
+    strides, dilations = (tuple(np.broadcast_to(value, axes)) for value in (stride, dilation))
+
+    # Its values: the scattered kernels, of which the padding is cut off.
+    sizes = [n * s for n, s in zip(space, strides, strict=True)] if padding == "same" else y.shape[1:-1]
+    pairs = explicit(padding, list(zip(sizes, weights.shape[:axes], strides, dilations, strict=True)))
+    whole = scatter(x, weights, strides, dilations)
+    grown = np.pad(whole, [(0, 0), *[(0, s) for s in strides], (0, 0)])  # `same` may reach beyond the last kernel
+    cut = [slice(low, low + n) for (low, _), n in zip(pairs, y.shape[1:-1], strict=True)]
+    CLOSE(y, grown[(slice(None), *cut)])
+    if padding == "same":
+        assert list(y.shape[1:-1]) == sizes
+    else:
+        for n, full, (low, high) in zip(y.shape[1:-1], whole.shape[1:-1], pairs, strict=True):
+            assert n == full - low - high
+
+    # Its meaning: <conv(u), x> = <u, transposed(x)> for the convolution that has the same kernel and padding.
+    u = random(y.shape, seed=2)
+    convolved = correlate(u, weights.swapaxes(-1, -2), strides, dilations, pairs)
+    assert convolved.shape == x.shape
+    CLOSE(np.vdot(convolved, x), np.vdot(u, y), rtol=1e-4)
+
+
+def test_a_depthwise_convolution_sees_one_channel_each():
+    layer = DepthwiseConv(2, 6, 3, axes=2, stride=2, dilation=(1, 2), padding=1, bias=False, init=Initializer(0))
+    kernel = np.asarray(layer.kernel[...])
+    assert kernel.shape == (3, 3, 1, 6)
+    x = random((2, 6, 7, 2))
+    y = run(layer, x)
+    for channel, k in itertools.product(range(2), range(3)):
+        one = correlate(x[..., [channel]], kernel[..., [3 * channel + k]], (2, 2), (1, 2), [(1, 1), (1, 1)])
+        CLOSE(y[..., 3 * channel + k], one[..., 0])
+
+
+def test_a_depthwise_convolution_keeps_the_channels_unless_told_otherwise():
+    assert run(DepthwiseConv(5, None, 3, axes=1, init=Initializer()), random((1, 4, 5))).shape == (1, 4, 5)
+    with pytest.raises(ShapeError, match=r"^features 5 is no multiple of the 2 input channels$"):
+        DepthwiseConv(2, 5, 3, axes=1, init=Initializer())
+
+
+def test_a_separable_convolution_is_depthwise_then_pointwise():
+    layer = SeparableConv(3, 4, 3, axes=2, stride=(2, 1), dilation=(1, 2), padding="valid", init=Initializer(0))
+    layer.pointwise.bias[...] = random((4,))
+    assert layer.depthwise.bias is None
+    x = random((2, 5, 6, 3), seed=1)
+    spatial, mixing = np.asarray(layer.depthwise.kernel[...]), np.asarray(layer.pointwise.kernel[...])
+    depthwise = correlate(x, spatial, (2, 1), (1, 2), [(0, 0), (0, 0)], groups=3)
+    CLOSE(run(layer, x), depthwise @ mixing[0, 0] + random((4,)))
+
+
+def test_dense_is_an_affine_map():
+    layer = Dense(3, 2, init=Initializer(0))
+    layer.bias[...] = np.float32([1, -2])
+    x, kernel = random((4, 3)), np.asarray(layer.kernel[...])
+    expected = [[sum(row[i] * kernel[i, j] for i in range(3)) + (1, -2)[j] for j in range(2)] for row in x]
+    CLOSE(run(layer, x), expected)
+    without = Dense(3, 2, bias=False, init=Initializer(0))
+    assert without.bias is None
+    CLOSE(run(without, x), x @ np.asarray(without.kernel[...]))
+
+
+def test_dense_on_a_map_is_refused_with_the_way_out():
+    with pytest.raises(ShapeError) as caught:
+        run(Dense(4, 2, init=Initializer()), random((2, 5, 6, 4)))
+    assert str(caught.value) == ("takes a vector, and the map is 5x6x4 here; put flatten or global_avg_pool before it")
+
+
+@pytest.mark.parametrize(
+    ("inputs", "outputs", "sentence"),
+    [(4, 6, "3 groups do not divide the 4 input channels"), (6, 4, "3 groups do not divide the 4 output channels")],
+)
+def test_groups_that_do_not_divide_are_refused(inputs, outputs, sentence):
+    with pytest.raises(ShapeError, match=f"^{sentence}$"):
+        Conv(inputs, outputs, 3, axes=2, groups=3, init=Initializer())
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"padding": "valid"}, "the map is 2x2 here, smaller than the window 5x5"),
+        ({"padding": 1}, "the map is 2x2 here with its padding, smaller than the window 5x5"),
+        (
+            {"padding": 2, "dilation": 2},
+            "the map is 2x2 here with its padding, smaller than the window 5x5 dilated to 9x9",
+        ),
+    ],
+)
+def test_a_window_larger_than_the_map_is_refused(options, sentence):
+    with pytest.raises(ShapeError, match=f"^{sentence}$"):
+        run(Conv(1, 1, 5, axes=2, init=Initializer(), **options), random((1, 2, 2, 1)))
+
+
+@pytest.mark.parametrize("what", ["kernel", "stride", "dilation"])
+@pytest.mark.parametrize("layer", [Conv, ConvTranspose, DepthwiseConv, SeparableConv])
+def test_a_wrong_count_of_numbers_is_refused(layer, what):
+    options = {"kernel": 3, what: (3, 3, 3)}
+    with pytest.raises(ShapeError, match=rf"^{what} \[3, 3, 3\] has 3 numbers, and the map 2 spatial axes$"):
+        layer(2, 2, axes=2, init=Initializer(), **options)

@@ -1,0 +1,160 @@
+"""Pooling against loops over the positions that lie inside the map, and its gradients."""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cnnlab.layers.pool import AvgPool, GlobalAvgPool, GlobalMaxPool, MaxPool
+from cnnlab.layers.windows import ShapeError
+
+CLOSE = partial(np.testing.assert_allclose, rtol=1e-5, atol=1e-6)
+AXIS = st.tuples(st.integers(1, 6), st.integers(1, 3), st.integers(1, 3), st.integers(0, 2), st.integers(0, 2))
+
+
+def same(size: int, window: int, stride: int) -> tuple[int, int]:
+    total = next(
+        n for n in range(100) if size + n >= window and (size + n - window) // stride + 1 >= -(-size // stride)
+    )
+    return total // 2, total - total // 2
+
+
+def pooled(x: np.ndarray, window, stride, padding, function) -> np.ndarray:
+    """`function` of what each window sees of the map itself."""
+    sizes = [
+        (n + low + high - k) // s + 1
+        for n, k, s, (low, high) in zip(x.shape[1:-1], window, stride, padding, strict=True)
+    ]
+    y = np.zeros((x.shape[0], *sizes, x.shape[-1]))
+    for place in np.ndindex(*sizes):
+        starts = [i * s - low for i, s, (low, _) in zip(place, stride, padding, strict=True)]
+        seen = [slice(max(start, 0), max(start + k, 0)) for start, k in zip(starts, window, strict=True)]
+        part = x[(slice(None), *seen)].astype(np.float64).reshape(x.shape[0], -1, x.shape[-1])
+        y[(slice(None), *place)] = function(part, axis=1)
+    return y
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(AXIS, min_size=1, max_size=3), st.sampled_from(["same", "valid", "pairs"]))
+def test_pooling_is_the_loop_over_what_lies_inside(axes, kind):
+    space, window, stride, before, after = zip(*axes, strict=True)
+    before, after = (tuple(np.minimum(numbers, np.array(window) - 1).tolist()) for numbers in (before, after))
+    pairs = {
+        "same": [same(*axis[:3]) for axis in axes],
+        "valid": [(0, 0)] * len(axes),
+        "pairs": list(zip(before, after, strict=True)),
+    }[kind]
+    padding = tuple(pairs) if kind == "pairs" else kind
+    # Below zero throughout, so that a padded zero would win a maximum and lift an average.
+    x = np.random.default_rng(0).standard_normal((2, *space, 3), dtype=np.float32) - 6
+    layers = [cls(window, axes=len(axes), stride=stride, padding=padding) for cls in (MaxPool, AvgPool)]
+    if any(n + low + high < k for n, k, (low, high) in zip(space, window, pairs, strict=True)):
+        for layer in layers:
+            with pytest.raises(ShapeError, match="smaller than the window"):
+                layer(jnp.asarray(x))
+        return
+    largest, mean = jax.jit(lambda x: [layer(x) for layer in layers])(x)
+    CLOSE(largest, pooled(x, window, stride, pairs, np.max))
+    CLOSE(mean, pooled(x, window, stride, pairs, np.mean))
+    if kind == "same":
+        assert largest.shape[1:-1] == tuple(-(-n // s) for n, s in zip(space, stride, strict=True))
+
+
+@pytest.mark.parametrize("layer", [MaxPool, AvgPool])
+def test_the_stride_is_the_window_unless_told_otherwise(layer):
+    assert layer((2, 3), axes=2)(jnp.ones((1, 6, 6, 1))).shape == (1, 3, 2, 1)
+    assert layer(3, axes=2, stride=(1, 2), padding=1)(jnp.ones((1, 6, 6, 1))).shape == (1, 6, 3, 1)
+
+
+@pytest.mark.parametrize(
+    ("window", "stride", "padding"), [(2, 2, "valid"), (3, 2, 1), (3, 1, "same"), ((2, 3), (1, 3), ((1, 0), (0, 2)))]
+)
+def test_the_gradient_of_a_maximum_goes_to_the_largest(window, stride, padding):
+    rng = np.random.default_rng(0)
+    x = rng.permutation(2 * 5 * 6 * 2).reshape(2, 5, 6, 2).astype(np.float32)  # no ties, 1 apart
+    layer = MaxPool(window, axes=2, stride=stride, padding=padding)
+    shape = jax.eval_shape(layer, jnp.asarray(x)).shape
+    weights = rng.integers(1, 9, shape).astype(np.float32)
+
+    def weighted(x):
+        return (layer(x) * weights).sum()
+
+    # Piecewise linear: half a step to either side changes no winner, so the difference is exact.
+    forward = jax.jit(weighted)
+    step = np.float32(0.25)
+    places = [tuple(place) for place in rng.integers((2, 5, 6, 2), size=(25, 4))]
+    gradient = np.asarray(jax.jit(jax.grad(weighted))(x))
+    for place in places:
+        bump = np.zeros_like(x)
+        bump[place] = step
+        difference = (float(forward(x + bump)) - float(forward(x - bump))) / (2 * step)
+        assert gradient[place] == pytest.approx(difference, abs=0.1)  # all are whole numbers
+    assert gradient.sum() == pytest.approx(weights.sum())
+    assert np.count_nonzero(gradient) <= weights.size
+
+
+def test_the_gradient_of_a_maximum_is_shared_among_ties():
+    gradient = jax.grad(lambda x: MaxPool(2, axes=2)(x).sum())
+    x = np.zeros((1, 2, 4, 1), np.float32)
+    x[0, 0, 2, 0] = x[0, 1, 3, 0] = 1  # the second window: two of four are the largest
+    np.testing.assert_array_equal(gradient(jnp.asarray(x))[0, ..., 0], [[0.25, 0.25, 0.5, 0], [0.25, 0.25, 0, 0.5]])
+
+
+def test_a_tie_of_three_still_shares_one_whole_gradient():
+    gradient = jax.grad(lambda x: MaxPool(3, axes=1, padding="same")(x).sum())(jnp.zeros((1, 3, 1)))
+    assert (np.asarray(gradient) > 0).all()
+    assert float(gradient.sum()) == 1
+
+
+def test_the_gradient_of_an_average_is_its_share():
+    gradient = jax.grad(lambda x: AvgPool(2, axes=1, stride=1, padding=1)(x).sum())(jnp.ones((1, 3, 1)))
+    # Windows see {0}, {0, 1}, {1, 2}, {2}: a padded position takes no share.
+    np.testing.assert_allclose(gradient[0, :, 0], [1.5, 1, 1.5])
+
+
+@pytest.mark.parametrize("space", [(7,), (3, 4), (2, 3, 4)])
+def test_global_pooling_leaves_a_vector(space):
+    x = np.random.default_rng(0).standard_normal((2, *space, 3), dtype=np.float32)
+    flat = x.reshape(2, -1, 3).astype(np.float64)
+    CLOSE(GlobalAvgPool()(jnp.asarray(x)), flat.mean(1))
+    CLOSE(GlobalMaxPool()(jnp.asarray(x)), flat.max(1))
+
+
+@pytest.mark.parametrize(
+    "layer", [GlobalAvgPool(), GlobalMaxPool(), MaxPool(2, axes=1), AvgPool(2, axes=1)], ids=lambda x: type(x).__name__
+)
+def test_a_vector_is_refused(layer):
+    with pytest.raises(ShapeError, match=r"^needs a map with spatial axes, and gets a vector of 64$"):
+        layer(jnp.ones((1, 64)))
+
+
+@pytest.mark.parametrize("layer", [MaxPool, AvgPool])
+def test_a_window_of_nothing_but_padding_is_refused(layer):
+    x = jnp.ones((1, 4, 4, 1))
+    for padding in (2, ((0, 0), (0, 3))):
+        with pytest.raises(ShapeError, match=r"^padding .* is as large as the window 2x2"):
+            layer(2, axes=2, padding=padding)(x)
+    assert np.isfinite(layer(2, axes=2, padding=1)(x)).all()
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"window": 3}, "the map is 2x1 here, smaller than the window 3x3"),
+        ({"window": (2, 4), "padding": 1}, "the map is 2x1 here with its padding, smaller than the window 2x4"),
+    ],
+)
+def test_a_window_larger_than_the_map_is_refused(options, sentence):
+    with pytest.raises(ShapeError, match=f"^{sentence}$"):
+        MaxPool(axes=2, **options)(jnp.ones((1, 2, 1, 1)))
+
+
+@pytest.mark.parametrize("what", ["window", "stride"])
+def test_a_wrong_count_of_numbers_is_refused(what):
+    options = {"window": 2, what: (2, 2)}
+    with pytest.raises(ShapeError, match=rf"^{what} \[2, 2\] has 2 numbers, and the map 3 spatial axes$"):
+        AvgPool(axes=3, **options)

@@ -1,0 +1,60 @@
+"""`cnnlab list`: names and settings as the schema has them."""
+
+from typing import get_args
+
+import pytest
+
+from cnnlab.spec import schema
+from cnnlab.spec.architectures import NAMES
+from cnnlab.spec.catalogue import catalogue
+from cnnlab.spec.load import parse
+from cnnlab.spec.vocabulary import VOCABULARY
+
+
+@pytest.mark.parametrize(
+    ("kind", "line"),
+    [
+        ("models", ("resnet18", "stem=standard, width=64")),
+        ("models", ("mlp", "hidden=[256, 128], activation=relu, dropout=0.0")),
+        ("models", ("softmax_regression", "")),
+        ("layers", ("conv", "features, kernel, stride=1, padding=same, dilation=1, bias=True, groups=1")),
+        ("layers", ("relu", "")),
+        ("layers", ("max_pool", "window, stride=none, padding=valid")),
+        ("sources", ("digits", "split=none, resize=none, normalize=True, batch_size=64, augment=[]")),
+        ("augmentations", ("flip", "with probability 1/2")),
+        ("optimizers", ("sgd", "learning_rate=cosine, weight_decay=0.0, clip_norm=none")),
+        ("schedules", ("cosine", "peak=0.001, warmup_epochs=1.0, end=0.0")),
+        ("losses", ("cross_entropy", "label_smoothing=0.0")),
+        ("metrics", ("validation/f1", "for early_stopping")),
+    ],
+)  # fmt: skip
+def test_a_line_of_each_kind(kind, line):
+    assert line in catalogue(kind)
+
+
+def test_every_name_of_the_schema_is_listed():
+    names = {kind: [name for name, _ in catalogue(kind)] for kind in ("models", "layers", "metrics", "losses")}
+    assert names["models"] == list(NAMES)
+    assert names["layers"] == list(VOCABULARY)
+    assert names["metrics"] == list(get_args(schema.EarlyStopping.model_fields["metric"].annotation))
+    assert names["losses"] == list(get_args(schema.Loss.model_fields["name"].annotation))
+
+
+@pytest.mark.parametrize(
+    ("kind", "text"),
+    [
+        ("models", "model: {{name: {}}}"),
+        ("sources", "data: {{source: {}, path: x}}\nmodel: {{name: lenet5}}"),
+        ("optimizers", "model: {{name: lenet5}}\noptimizer: {{name: {}}}"),
+        ("schedules", "model: {{name: lenet5}}\noptimizer: {{learning_rate: {{schedule: {}, every_epochs: 1}}}}"),
+        ("losses", "model: {{name: lenet5}}\nloss: {{name: {}}}"),
+        ("metrics", "model: {{name: lenet5}}\ntrain: {{early_stopping: {{metric: {}}}}}"),
+    ],
+)
+def test_every_listed_name_can_be_used(kind, text):
+    for name, settings in catalogue(kind):
+        given = text.format(name)
+        for unused in ("path", "every_epochs"):
+            if f", {unused}: " in given and unused not in settings:
+                given = given.replace(f", {unused}: x", "").replace(f", {unused}: 1", "")
+        assert parse(given, "s").seed == 0

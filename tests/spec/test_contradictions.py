@@ -1,0 +1,108 @@
+"""Settings that are right one by one and contradict each other: each a sentence that points at one of them."""
+
+import pytest
+
+from cnnlab.spec.load import parse
+
+MODEL = "\nmodel: {name: lenet5}\n"
+SHORTEST = "data: {source: digits}" + MODEL
+RATE = SHORTEST + "optimizer: {learning_rate: {"
+NEVER = "validation/loss is never measured: data.split.validation is 0; watch train/loss"
+STEP = "optimizer.learning_rate: a step schedule takes one of every_epochs and at_epochs"
+AUGMENT = "one of shift, rotate, flip, noise an entry, not"
+ADD_UP = "data.split: train, validation and test must add up to 1, and add up to"
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("data: {source: digits, ^split: {train: 0.7, validation: 0.2, test: 0.2}}" + MODEL, f"{ADD_UP} 1.1"),
+        ("data: {source: digits, ^split: {train: 0.5}}" + MODEL, f"{ADD_UP} 0.5"),
+        ("data: {source: digits, augment: [^{shift: 2, rotate: 3}]}" + MODEL,
+         f"data.augment[0]: {AUGMENT} shift, rotate"),
+        ("data: {source: digits, augment: [shift: 2, ^{}]}" + MODEL, f"data.augment[1]: {AUGMENT} nothing"),
+        ("data: {source: digits, augment: [^{flip: null}]}" + MODEL, f"data.augment[0]: {AUGMENT} nothing"),
+        (RATE + "^warmup_epochs: 31}}",
+         "optimizer.learning_rate.warmup_epochs: 31 epochs of warm-up, and train.epochs is 30"),
+        (RATE + "schedule: constant, ^warmup_epochs: 2.5}}\ntrain: {epochs: 2}",
+         "optimizer.learning_rate.warmup_epochs: 2.5 epochs of warm-up, and train.epochs is 2"),
+        (RATE.replace("learning_rate", "^learning_rate") + "schedule: step}}", STEP),
+        (RATE.replace("learning_rate", "^learning_rate") + "schedule: step, every_epochs: 3, at_epochs: [2]}}", STEP),
+        (RATE + "peak: 0.1, ^end: 0.2}}", "optimizer.learning_rate.end: end 0.2 is above peak 0.1"),
+        (SHORTEST + "optimizer: {name: momentum, momentum: 0, ^nesterov: true}",
+         "optimizer.nesterov: nesterov needs a momentum above 0"),
+        ("data: {source: digits, split: {train: 0.8, test: 0.2}}" + MODEL
+         + "train: {early_stopping: {^metric: validation/loss}}",
+         f"train.early_stopping.metric: {NEVER}"),
+        ("data: {source: digits, split: {train: 0.8, test: 0.2}}" + MODEL + "train: {early_stopping: ^{patience: 3}}",
+         f"train.early_stopping.metric: {NEVER}"),
+        ("model: {layers: [dense: 3, ^softmax]}",
+         "model.layers[1]: cross_entropy applies the softmax itself; leave this one out"),
+    ],
+)  # fmt: skip
+def test_each_contradiction_names_both_settings(refused_at, text, sentence):
+    assert refused_at(text) == sentence
+
+
+@pytest.mark.parametrize(
+    ("layers", "sentence"),
+    [
+        ("[{relu: {name: a}}, elu, ^{tanh: {name: a}}]", "[2]: the name 'a' is taken by entry 0 of the same list"),
+        ("[{relu: {name: a}}, ^{conv: {features: 1, kernel: 1}, name: a}]",
+         "[1]: the name 'a' is taken by entry 0 of the same list"),
+        ("[{relu: {name: relu_1}}, ^relu]", "[1]: the name 'relu_1' is taken by entry 0 of the same list"),
+        ("[relu, ^{elu: {name: relu_0}}]", "[1]: the name 'relu_0' is taken by entry 0 of the same list"),
+        ("[residual: [{relu: {name: a}}, ^{relu: {name: a}}]]",
+         "[0].residual[1]: the name 'a' is taken by entry 0 of the same list"),
+        ("[residual: {body: [relu], shortcut: [{relu: {name: a}}, ^{relu: {name: a}}]}]",
+         "[0].residual.shortcut[1]: the name 'a' is taken by entry 0 of the same list"),
+        ("[branches: [[relu], [{relu: {name: a}}, ^{relu: {name: a}}]]]",
+         "[0].branches[1][1]: the name 'a' is taken by entry 0 of the same list"),
+        ("[branches: {lists: [[relu], [{relu: {name: a}}, ^{relu: {name: a}}]]}]",
+         "[0].branches.lists[1][1]: the name 'a' is taken by entry 0 of the same list"),
+        ("[repeat: {times: 2, layers: [{relu: {name: a}}, ^{relu: {name: a}}]}]",
+         "[0].repeat.layers[1]: the name 'a' is taken by entry 0 of the same list"),
+    ],
+)  # fmt: skip
+def test_two_layers_of_one_list_do_not_share_a_name(refused_at, layers, sentence):
+    assert refused_at(f"model:\n  layers: {layers}\n") == f"model.layers{sentence}"
+
+
+def test_all_contradictions_at_once_and_with_doubled_keys(refused):
+    text = """\
+data: {source: digits, split: {train: 0.5}, augment: [{}]}
+model: {layers: [flatten, dense: classes, softmax]}
+optimizer: {name: momentum, momentum: 0, nesterov: true}
+seed: 1
+seed: 2
+"""
+    assert [sentence.split(": ")[:2] for sentence in refused(text).splitlines()] == [
+        ["spec.yaml:1:24", "data.split"],
+        ["spec.yaml:1:55", "data.augment[0]"],
+        ["spec.yaml:2:43", "model.layers[2]"],
+        ["spec.yaml:3:42", "optimizer.nesterov"],
+        ["spec.yaml:5:1", "the key 'seed' is given twice, first at spec.yaml:4:1; keep one of them"],
+    ]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "data: {source: digits, split: {train: 0.7, validation: 0.1, test: 0.2}}" + MODEL,  # 0.99999... as floats
+        "data: {source: digits, split: {train: 1}}" + MODEL,
+        "data: {source: digits, split: {train: 1}}" + MODEL + "train: {early_stopping: {metric: train/loss}}",
+        SHORTEST + "train: {early_stopping: {metric: validation/loss}}",  # the default split has a validation share
+        "data: {source: npz, path: x, split: {train: 1}}" + MODEL + "train: {early_stopping: {patience: 3}}",
+        SHORTEST + "train: {epochs: 1}",  # the default warm-up is one epoch
+        RATE + "schedule: step, at_epochs: [2, 4]}}",
+        RATE + "schedule: step, every_epochs: 2}}",
+        RATE + "peak: 0.1, end: 0.1}}",
+        SHORTEST + "optimizer: {name: momentum, momentum: 0}",
+        SHORTEST + "optimizer: {name: momentum, nesterov: true}",
+        "model: {layers: [softmax, dense: 3]}",
+        "model: {layers: [relu: {name: a}, residual: [relu: {name: a}], branches: [[relu: {name: a}], [relu]]]}",
+        "data: {source: digits, augment: [flip: horizontal, noise: 0.1, shift: 1, shift: 2]}" + MODEL,
+    ],
+)  # fmt: skip
+def test_what_does_not_contradict_is_taken(text):
+    assert parse(text, "spec.yaml").seed == 0

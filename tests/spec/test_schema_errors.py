@@ -1,0 +1,254 @@
+"""Every section of a spec: the sentence for unknown keys, wrong types and values out of bounds.
+
+A ^ in a text stands before the place that the message must point at.
+"""
+
+from typing import get_args
+
+import pytest
+
+from cnnlab.spec.catalogue import catalogue
+from cnnlab.spec.vocabulary import ActivationName
+
+HEAD = "data: {source: digits}\n"
+MODEL = "\nmodel: {name: lenet5}\n"
+SHORTEST = HEAD + "model: {name: lenet5}\n"
+MODELS, OPTIMIZERS, SOURCES, SCHEDULES = (
+    ", ".join(name for name, _ in catalogue(kind)) for kind in ("models", "optimizers", "sources", "schedules")
+)
+ACTIVATIONS = ", ".join(get_args(ActivationName))
+
+
+# ---------------------------------------------------------------- keys
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        (
+            SHORTEST + "^colour: 3",
+            "colour: unknown key (value 3); allowed: data, loss, model, name, optimizer, seed, train",
+        ),
+        (
+            "data: {source: digits, ^batchsize: 8}" + MODEL,
+            "data.batchsize: unknown key (value 8); did you mean 'batch_size'?",
+        ),
+        (
+            "data: {source: digits, ^path: x}" + MODEL,
+            "data.path: unknown key (value 'x'); allowed: augment, batch_size, normalize, resize, source, split",
+        ),
+        (
+            "data: {source: digits, split: {train: 1, ^tset: 0}}" + MODEL,
+            "data.split.tset: unknown key (value 0); did you mean 'test'?",
+        ),
+        (
+            "data: {source: digits, augment: [{^rotat: 3}]}" + MODEL,
+            "data.augment[0].rotat: unknown key (value 3); did you mean 'rotate'?",
+        ),
+        (
+            HEAD + "model: {name: lenet5, ^poling: max}",
+            "model.poling: unknown key (value 'max'); did you mean 'pooling'?",
+        ),
+        (
+            HEAD + "model: {name: mlp, ^pooling: max}",
+            "model.pooling: unknown key (value 'max'); allowed: activation, classes, dropout, hidden, input, name",
+        ),
+        (
+            HEAD + "model: {layers: [relu], ^inputs: [8, 8, 1]}",
+            "model.inputs: unknown key (value [8, 8, 1]); did you mean 'input'?",
+        ),
+        (
+            HEAD + "model: {^name: mine, layers: [relu]}",
+            "model.name: unknown key (value 'mine'); allowed: classes, input, layers",
+        ),
+        (
+            SHORTEST + "loss: {^smoothing: 0.1}",
+            "loss.smoothing: unknown key (value 0.1); did you mean 'label_smoothing'?",
+        ),
+        (
+            SHORTEST + "optimizer: {name: sgd, ^momentum: 0.9}",
+            "optimizer.momentum: unknown key (value 0.9); allowed: clip_norm, learning_rate, name, weight_decay",
+        ),
+        (
+            SHORTEST + "optimizer: {^learning_rat: 0.1}",
+            "optimizer.learning_rat: unknown key (value 0.1); did you mean 'learning_rate'?",
+        ),
+        (
+            SHORTEST + "optimizer: {learning_rate: {^peek: 0.1}}",
+            "optimizer.learning_rate.peek: unknown key (value 0.1); did you mean 'peak'?",
+        ),
+        (
+            SHORTEST + "optimizer: {learning_rate: {schedule: constant, ^end: 0}}",
+            "optimizer.learning_rate.end: unknown key (value 0); allowed: peak, schedule, warmup_epochs",
+        ),
+        (SHORTEST + "train: {^epoch: 3}", "train.epoch: unknown key (value 3); did you mean 'epochs'?"),
+        (
+            SHORTEST + "train: {early_stopping: {^pateince: 3}}",
+            "train.early_stopping.pateince: unknown key (value 3); did you mean 'patience'?",
+        ),
+    ],
+)
+def test_an_unknown_key_in_every_section(refused_at, text, sentence):
+    assert refused_at(text) == sentence
+
+
+def test_a_long_value_is_cut(refused_at):
+    found = refused_at(SHORTEST + f"^nmae: {'x' * 100}")
+    assert found == f"nmae: unknown key (value '{'x' * 56}...); did you mean 'name'?"
+
+
+# ---------------------------------------------------------------- types
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        (SHORTEST + "seed: ^'3'", "seed: must be a whole number, not '3'"),
+        (SHORTEST + "seed: ^1.0", "seed: must be a whole number, not 1.0"),
+        (SHORTEST + "seed: ^true", "seed: must be a whole number, not true"),
+        (SHORTEST + "seed: ^null", "seed: must be a whole number, not null"),
+        (SHORTEST + "seed: ^4294967296", "seed: must be at most 4294967295, not 4294967296"),
+        (SHORTEST + "name: ^3", "name: must be text, not 3"),
+        (SHORTEST + "name: ^../x", "name: must match ^[A-Za-z0-9][A-Za-z0-9._-]*$, not '../x'"),
+        (SHORTEST + "train: ^3", "train: must be a mapping of keys, not 3"),
+        (SHORTEST + "train: ^null", "train: must be a mapping of keys, not null"),
+        (SHORTEST + "train: {epochs: ^0}", "train.epochs: must be at least 1, not 0"),
+        (SHORTEST + "train: {epochs: ^[3]}", "train.epochs: must be a whole number, not [3]"),
+        (SHORTEST + "train: {early_stopping: ^true}", "train.early_stopping: must be a mapping of keys, not true"),
+        (
+            SHORTEST + "train: {early_stopping: {min_delta: ^-1}}",
+            "train.early_stopping.min_delta: must be at least 0.0, not -1",
+        ),
+        (SHORTEST + "loss: ^cross_entropy", "loss: must be a mapping of keys, not 'cross_entropy'"),
+        (SHORTEST + "loss: {label_smoothing: ^a}", "loss.label_smoothing: must be a number, not 'a'"),
+        (SHORTEST + "optimizer: ^adam", "optimizer: must be a mapping of keys, not 'adam'"),
+        (SHORTEST + "optimizer: {clip_norm: ^0}", "optimizer.clip_norm: must be greater than 0.0, not 0"),
+        (SHORTEST + "optimizer: {learning_rate: ^fast}", "optimizer.learning_rate: must be a number, not 'fast'"),
+        (SHORTEST + "optimizer: {learning_rate: ^true}", "optimizer.learning_rate: must be a number, not true"),
+        (SHORTEST + "optimizer: {learning_rate: ^0}", "optimizer.learning_rate: must be greater than 0.0, not 0"),
+        (SHORTEST + "optimizer: {learning_rate: ^.inf}", "optimizer.learning_rate: must be a finite number, not inf"),
+        (
+            SHORTEST + "optimizer: {learning_rate: {warmup_epochs: ^.nan}}",
+            "optimizer.learning_rate.warmup_epochs: must be a finite number, not nan",
+        ),
+        (
+            SHORTEST + "optimizer: {learning_rate: {schedule: step, at_epochs: ^3}}",
+            "optimizer.learning_rate.at_epochs: must be a list, not 3",
+        ),
+        (SHORTEST + "optimizer: {name: momentum, nesterov: ^1}", "optimizer.nesterov: must be true or false, not 1"),
+    ],
+)
+def test_a_wrong_type_or_value_beside_data_and_model(refused_at, text, sentence):
+    assert refused_at(text) == sentence
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("data: ^digits" + MODEL, "data: must be a mapping of keys, not 'digits'"),
+        ("data: {source: digits, normalize: ^yes}" + MODEL, "data.normalize: must be true or false, not 'yes'"),
+        ("data: {source: digits, split: ^half}" + MODEL, "data.split: must be a mapping of keys, not 'half'"),
+        ("data: {source: digits, split: {train: ^0}}" + MODEL, "data.split.train: must be greater than 0.0, not 0"),
+        ("data: {source: digits, split: {train: ^2}}" + MODEL, "data.split.train: must be at most 1.0, not 2"),
+        ("data: {source: digits, ^split: {test: 0.5}}" + MODEL, "data.split.train: required, and not there"),
+        ("data: {source: digits, augment: ^{shift: 2}}" + MODEL, "data.augment: must be a list, not {'shift': 2}"),
+        (
+            "data: {source: digits, augment: [^shift]}" + MODEL,
+            "data.augment[0]: must be a mapping of keys, not 'shift'",
+        ),
+        (
+            "data: {source: digits, augment: [rotate: ^200]}" + MODEL,
+            "data.augment[0].rotate: must be at most 180.0, not 200",
+        ),
+        ("^data: {source: npz}" + MODEL, "data.path: required, and not there"),
+        ("data: {source: npz, path: ^''}" + MODEL, "data.path: must not be empty, not ''"),
+        ("data: {source: npz, path: ^3}" + MODEL, "data.path: must be text, not 3"),
+        ("data: {source: npz, path: x, spatial_axes: ^4}" + MODEL, "data.spatial_axes: must be at most 3, not 4"),
+        ("data: {source: image_folder, path: x, channels: ^2}" + MODEL, "data.channels: must be one of 1, 3, not 2"),
+        (
+            "data: {source: image_folder, path: x, channels: ^true}" + MODEL,
+            "data.channels: must be a whole number, not true",
+        ),
+        (
+            "data: {source: image_folder, path: x, channels: ^3.0}" + MODEL,
+            "data.channels: must be a whole number, not 3.0",
+        ),
+    ],
+)
+def test_a_wrong_type_or_value_in_data(refused_at, text, sentence):
+    assert refused_at(text) == sentence
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        (HEAD + "model: ^lenet5", "model: must be a mapping of keys, not 'lenet5'"),
+        (HEAD + "model: ^null", "model: must be a mapping of keys, not null"),
+        (HEAD + "model: {name: lenet5, input: ^3}", "model.input: must be a list, not 3"),
+        (HEAD + "model: {name: lenet5, input: [32, 32, ^0]}", "model.input[2]: must be at least 1, not 0"),
+        (HEAD + "model: {name: lenet5, input: ^[]}", "model.input: must have at least 1 entries, not []"),
+        (HEAD + "model: {layers: [relu], input: [8, ^x, 1]}", "model.input[1]: must be a whole number, not 'x'"),
+        (HEAD + "model: {layers: [relu], classes: ^1}", "model.classes: must be at least 2, not 1"),
+        (
+            HEAD + "model: {name: lenet5, pooling: ^avrg}",
+            "model.pooling: must be one of avg, max, not 'avrg'; did you mean 'avg'?",
+        ),
+        (
+            HEAD + "model: {name: mlp, activation: ^rleu}",
+            f"model.activation: must be one of {ACTIVATIONS}, not 'rleu'; did you mean 'relu'?",
+        ),
+        (HEAD + "model: {name: mlp, hidden: [3, ^0]}", "model.hidden[1]: must be at least 1, not 0"),
+        (HEAD + "model: {name: resnet18, stem: ^tiny}", "model.stem: must be one of standard, small, not 'tiny'"),
+    ],
+)
+def test_a_wrong_type_or_value_in_the_model(refused_at, text, sentence):
+    assert refused_at(text) == sentence
+
+
+# ---------------------------------------------------------------- what chooses one of several kinds
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("data: ^{}" + MODEL, f"data: needs the key source; source is one of none, {SOURCES}"),
+        ("data: {^sorce: digits}" + MODEL, "data.sorce: unknown key (value 'digits'); did you mean 'source'?"),
+        ("data: {source: ^digit}" + MODEL, "data.source: no data source 'digit'; did you mean 'digits'?"),
+        (
+            "data: {source: ^[x]}" + MODEL,
+            f"data.source: no data source ['x']; there are none, {SOURCES}",
+        ),
+        (
+            "model: ^{}",
+            f"model: needs the key name (a published network) or layers (written out); name is one of {MODELS}",
+        ),
+        ("model: {^nmae: lenet5}", "model.nmae: unknown key (value 'lenet5'); did you mean 'name'?"),
+        (
+            "model: {name: ^lenet}",
+            "model.name: no architecture 'lenet'; did you mean 'lenet5'? 'cnnlab list models' shows all",
+        ),
+        ("model: {name: ^5}", f"model.name: no architecture 5; there are {MODELS}; 'cnnlab list models' shows all"),
+        (
+            SHORTEST + "optimizer: {name: ^nosuch}",
+            f"optimizer.name: no optimizer 'nosuch'; there are {OPTIMIZERS}",
+        ),
+        (
+            SHORTEST + "optimizer: ^{name: null}",
+            f"optimizer: needs the key name; name is one of {OPTIMIZERS}",
+        ),
+        (
+            SHORTEST + "optimizer: {learning_rate: {schedule: ^cosin}}",
+            "optimizer.learning_rate.schedule: no schedule 'cosin'; did you mean 'cosine'?",
+        ),
+        (
+            SHORTEST + "optimizer: {learning_rate: {schedule: ^3}}",
+            f"optimizer.learning_rate.schedule: no schedule 3; there are {SCHEDULES}",
+        ),
+        (
+            SHORTEST + "optimizer: {learning_rate: ^{schedule: null}}",
+            f"optimizer.learning_rate: needs the key schedule; schedule is one of {SCHEDULES}",
+        ),
+    ],
+)
+def test_kinds_that_are_missing_or_unknown(refused_at, text, sentence):
+    assert refused_at(text) == sentence
