@@ -21,12 +21,14 @@ class Display:
         if not self.quiet and sys.stderr.isatty():
             from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
             from rich.progress import Progress as Bar
+            from rich.table import Column
 
+            whole = Column(no_wrap=True, min_width=7)  # at 80 columns the bar gives way, not the time left
             columns = (
                 TextColumn("{task.description}", markup=False),
                 BarColumn(bar_width=None),
                 TextColumn("{task.fields[figures]}", markup=False),
-                TimeRemainingColumn(),
+                TimeRemainingColumn(table_column=whole),
             )
             self.bar = Bar(*columns, console=render.stderr(), transient=True, expand=True)
             self.task = self.bar.add_task("compiling", total=None, figures="")
@@ -48,7 +50,7 @@ class Display:
         if isinstance(event, EpochEnd):
             row = event.row
             if "validation/accuracy" in row:
-                self.validation = f"  validation {row['validation/accuracy']:.4f}"
+                self.validation = f" validation {row['validation/accuracy']:.4f}"
             self._update(row["epoch"], row["step"], row["train/loss"], row["images_per_second"], steps_per_epoch)
             if self.bar is None and not self.quiet:
                 print(line(row, self.epochs), file=sys.stderr, flush=True)
@@ -59,8 +61,8 @@ class Display:
         if self.bar is not None:
             self.bar.update(
                 self.task,
-                description=f"epoch {epoch}/{self.epochs}  step {step}",
+                description=f"epoch {epoch}/{self.epochs} step {step}",
                 total=self.epochs * steps_per_epoch,
                 completed=step,
-                figures=f"loss {loss:.4f}{self.validation}  {speed:,.0f} images/s",
+                figures=f"loss {loss:.4f}{self.validation} {speed:,.0f} images/s",
             )

@@ -58,13 +58,13 @@ def _show(console: Console, table: Table) -> None:
     console.file.write("\n".join(["", *lines[1:]]).rstrip("\n") + "\n\n")
 
 
-def _table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, left: int = 1) -> Table:
-    """A table whose first `left` columns are text and the others numbers."""
+def _table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, left: int = 1, foot: int = 0) -> Table:
+    """A table whose first `left` columns are text and the others numbers; a line sets off the last `foot` rows."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
     for i, column in enumerate(columns):
         table.add_column(Text(column), justify="left" if i < left else "right", overflow="fold")
-    for row in rows:
-        table.add_row(*(Text(cell) for cell in row))
+    for i, row in enumerate(rows, start=1):
+        table.add_row(*(Text(cell) for cell in row), end_section=i == len(rows) - foot)
     return table
 
 
@@ -83,14 +83,17 @@ def outcome(found: "Outcome") -> None:
 
     report, console = found.report, _console(sys.stdout)
     console.print(Text(f"{report['split']}: {report['n']:,} examples, {found.which} step {found.step}{_chosen(found)}"))
-    _show(console, _table(("class", "precision", "recall", "f1", "support"), _class_rows(report)))
+    _show(console, _table(("class", "precision", "recall", "f1", "support"), _class_rows(report), foot=3))
     top = "".join(f"   top-{k} {value:.4f}" for k, value in report["top_k"].items())
     console.print(Text(f"accuracy {report['accuracy']:.4f}{top}   loss {report['loss']:.4f}", style="bold"))
     for sentence in undefined_notes(report):
         console.print(Text(sentence))
     _show(console, _confusion(report))
-    other = "validation" if report["split"] == "test" else "test"
-    console.print(Text(f"run   {found.run}\nmore  cnnlab eval {found.run} --split {other}"))
+    folder = "eval/" + (report["split"] if found.which == "best" else f"{report['split']}-{found.which}")
+    console.print(Text(f"run   {found.run}"))
+    console.print(Text(f"look  {found.run}/figures/curves.png"))
+    console.print(Text(f"      {found.run}/{folder}/confusion_matrix.png"))
+    console.print(Text(f"more  cnnlab eval {found.run} --split train"))
 
 
 def _chosen(found: "Outcome") -> str:
@@ -154,7 +157,7 @@ def layers(network: "Network") -> None:
     rows.append(["total", "", "", f"{total.parameters:,}", f"{total.flops:,}", _bytes(total.activation_bytes)])
     shape = _shape(network.traced.input_shape)
     console.print(Text(f"{network.experiment.name} on {shape}, one example; FLOPs are multiply-adds counted twice"))
-    _show(console, _table(("layer", "operation", "output", "parameters", "FLOPs", "memory"), rows, left=2))
+    _show(console, _table(("layer", "operation", "output", "parameters", "FLOPs", "memory"), rows, left=2, foot=1))
 
 
 def plan(found: "Plan") -> None:

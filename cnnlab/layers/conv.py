@@ -48,7 +48,7 @@ class Conv(nnx.Module):
         self.bias = nnx.Param(np.zeros(features, np.float32)) if bias else None
 
     def __call__(self, x: Map, mode: Mode = EVALUATION) -> NewMap:
-        space = x.shape[1:-1]
+        space = x.shape[1 : 1 + spatial_axes(x.shape)]
         padding = pads(self.padding, space, self.window, self.stride, self.dilation)
         check_fits(space, self.window, self.dilation, padding)
         y = jax.lax.conv_general_dilated(
@@ -166,7 +166,7 @@ class ConvTranspose(nnx.Module):
         return tuple(cuts)
 
     def __call__(self, x: Map, mode: Mode = EVALUATION) -> NewMap:
-        space = x.shape[1:-1]
+        space = x.shape[1 : 1 + spatial_axes(x.shape)]
         reach = [d * (k - 1) for k, d in zip(self.window, self.dilation, strict=True)]
         padding = [(r - low, r - high) for r, (low, high) in zip(reach, self._cuts(space), strict=True)]
         sizes = [

@@ -1,14 +1,13 @@
 """The learning rate of every step."""
 
-from collections.abc import Callable
-
 import jax.numpy as jnp
+import optax
 from jax import Array
-from jaxtyping import Float, Int
+from jax.typing import ArrayLike
 
 from cnnlab.spec.schema import Constant, Cosine, Schedule, Step
 
-Rate = Callable[[Int[Array, ""]], Float[Array, ""]]
+Rate = optax.Schedule  # step -> rate
 
 
 def schedule(spec: float | Schedule, *, steps_per_epoch: int, epochs: int) -> Rate:
@@ -22,7 +21,8 @@ def schedule(spec: float | Schedule, *, steps_per_epoch: int, epochs: int) -> Ra
     warmup = round(spec.warmup_epochs * steps_per_epoch)
     rest = max(epochs * steps_per_epoch - warmup, 1)
 
-    def rate(step: Int[Array, ""]) -> Float[Array, ""]:
+    def rate(step: ArrayLike) -> Array:
+        step = jnp.asarray(step)
         after = jnp.maximum(step - warmup, 0)
         peak = jnp.float32(spec.peak)
         rising = peak * (step + 1) / max(warmup, 1)

@@ -16,9 +16,10 @@ class _Dumper(yaml.SafeDumper):
 
 
 def _text(dumper: _Dumper, value: str) -> yaml.ScalarNode:
-    return dumper.represent_scalar(
-        "tag:yaml.org,2002:str", value, style=None if isinstance(scalar(value), str) else "'"
-    )
+    style = None if isinstance(scalar(value), str) else "'"
+    if not value.isprintable():
+        style = '"'  # in any other style some line breaks become blanks
+    return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=style)
 
 
 _Dumper.add_representer(str, _text)
@@ -36,9 +37,7 @@ def _choosers_first(value: Any) -> Any:
 
 def quoted(text: str) -> str:
     """Text as a YAML value on one line."""
-    style = None if text.isprintable() else '"'  # a line break inside only fits double quotes
-    line = yaml.dump(text, Dumper=_Dumper, default_style=style, allow_unicode=True, width=10_000)
-    return line.removesuffix("...\n").strip()
+    return yaml.dump(text, Dumper=_Dumper, allow_unicode=True, width=10_000).removesuffix("...\n").strip()
 
 
 def to_yaml(experiment: Experiment) -> str:

@@ -18,7 +18,7 @@ class Sums(NamedTuple):
 
     loss: Float[Array, ""]
     correct: Int[Array, ""]
-    count: Int[Array, ""]
+    examples: Int[Array, ""]
 
     @classmethod
     def zero(cls) -> "Sums":
@@ -26,7 +26,7 @@ class Sums(NamedTuple):
 
     def means(self) -> dict[str, float]:
         """Loss and accuracy over the examples seen so far."""
-        count = max(int(self.count), 1)
+        count = max(int(self.examples), 1)
         return {"loss": float(self.loss) / count, "accuracy": int(self.correct) / count}
 
 
@@ -58,7 +58,7 @@ def add(
     return Sums(
         sums.loss + jnp.where(mask, losses, 0).sum(),
         sums.correct + correct.sum(dtype=jnp.int32),
-        sums.count + mask.sum(dtype=jnp.int32),
+        sums.examples + mask.sum(dtype=jnp.int32),
     )
 
 

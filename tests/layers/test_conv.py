@@ -220,6 +220,12 @@ def test_a_transposed_convolution_is_the_gradient_of_the_convolution(space, kern
     CLOSE(np.vdot(convolved, x), np.vdot(u, y), rtol=1e-4)
 
 
+@pytest.mark.parametrize("layer", [Conv, ConvTranspose, DepthwiseConv, SeparableConv])
+def test_a_vector_is_refused(layer):
+    with pytest.raises(ShapeError, match=r"^needs a map with spatial axes, and gets a vector of 4$"):
+        run(layer(4, 4, 3, axes=0, init=Initializer()), random((2, 4)))
+
+
 def test_a_depthwise_convolution_sees_one_channel_each():
     layer = DepthwiseConv(2, 6, 3, axes=2, stride=2, dilation=(1, 2), padding=1, bias=False, init=Initializer(0))
     kernel = np.asarray(layer.kernel[...])

@@ -3,7 +3,7 @@
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cnnlab.errors import SpecError
@@ -50,6 +50,7 @@ def test_quoted_and_block_scalars_are_text(text):
     assert parse(f"key: {text}", "s").data == {"key": "1e-3"}
 
 
+@settings(deadline=None)
 @given(st.integers())
 def test_whole_numbers(number):
     for text in (str(number), f"{number:+}"):
@@ -58,18 +59,21 @@ def test_whole_numbers(number):
     assert scalar(f"0x{abs(number):x}") == scalar(f"0o{abs(number):o}") == abs(number)
 
 
+@settings(deadline=None)
 @given(st.floats(allow_nan=False, allow_infinity=False))
 def test_fractions(number):
     assert scalar(repr(number)) == number
     assert type(scalar(repr(number))) is float
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_text_survives_being_written_and_read(text):
     assert len(quoted(text).splitlines()) == 1
     assert parse(f"key: {quoted(text)}\n", "s").data == {"key": text}
 
 
+@settings(deadline=None)
 @given(st.sampled_from(["no", "1e-3", "010", "0o7", "~", "", "a: b", "# c", "- d", "'", '"', "*a", "!b", "%", "é\n"]))
 def test_text_that_looks_like_something_else_survives(text):
     line = quoted(text)
@@ -168,6 +172,7 @@ def test_what_is_no_yaml_is_one_sentence_with_its_position(text, sentence):
     assert "\n" not in str(caught.value)
 
 
+@settings(deadline=None)
 @given(st.text(alphabet="abc:-[]{}&*!|>'\"%@`#?,~ \t\n0.e\x07", max_size=40))
 def test_any_text_is_data_or_one_sentence(text):
     try:

@@ -43,7 +43,7 @@ def test_a_state_comes_back_bit_for_bit(state, saved):
 def test_named_leaves_are_readable_and_complete(state):
     names = named_leaves(state)
     assert "params.layer_11.kernel" in names
-    assert {"step", "diverged_at", "sums.count"} <= set(names)
+    assert {"step", "diverged_at", "sums.examples"} <= set(names)
     assert_same(from_named(names, state), state)
 
 

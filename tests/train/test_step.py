@@ -86,7 +86,7 @@ def test_padding_changes_nothing_but_batch_statistics(small):
         x[~batch.mask] = filler
         states.append(program.train_step(program.initial_state, x, batch.y, batch.mask))
     assert bits(states[0]) == bits(states[1])
-    assert int(states[0].sums.count) == batch.mask.sum()
+    assert int(states[0].sums.examples) == batch.mask.sum()
 
 
 def test_one_step_of_sgd_against_numpy(small):

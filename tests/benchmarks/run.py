@@ -1,0 +1,130 @@
+"""`make bench`: start-up times, the demo beside PyTorch, accuracy over five seeds; written to results.md.
+
+Whole processes, interleaved, medians. The PyTorch side runs where `PEER_PYTHON` (default: this Python) has torch.
+"""
+
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+HERE = Path(__file__).parent
+ROOT = HERE.parent.parent
+CNNLAB = [sys.executable, "-c", "from cnnlab.cli import main; main()"]
+PEER = os.environ.get("PEER_PYTHON", sys.executable)
+REPEATS, SEEDS = 5, range(5)
+LENET = ROOT / "experiments/digits/lenet5.yaml"
+
+
+def seconds(command: list[str], folder: Path) -> float:
+    """Wall time of one whole process."""
+    start = time.perf_counter()
+    subprocess.run(command, cwd=folder, check=True, capture_output=True)
+    return time.perf_counter() - start
+
+
+def interleaved(commands: dict[str, list[str]], folder: Path) -> dict[str, list[float]]:
+    """Times of each command, one after the other in turn, after a round that does not count."""
+    times: dict[str, list[float]] = {name: [] for name in commands}
+    for repeat in range(REPEATS + 1):
+        for name, command in commands.items():
+            taken = seconds(command, folder)
+            if repeat:
+                times[name].append(taken)
+    return times
+
+
+def row(name: str, times: list[float], ratio: str = "") -> str:
+    return f"| {name} | {statistics.median(times):.2f} | {min(times):.2f} | {max(times):.2f} | {ratio} |"
+
+
+def start_up(folder: Path) -> list[str]:
+    """Commands that must answer at once, beside a bare Python and beside `pip`, which everybody knows."""
+    commands = {
+        "python -c pass": [sys.executable, "-c", "pass"],
+        "pip --help": [sys.executable, "-m", "pip", "--help"],
+        "cnnlab --help": [*CNNLAB, "--help"],
+        "cnnlab list layers": [*CNNLAB, "list", "layers"],
+        "python -c 'import jax, flax.nnx'": [sys.executable, "-c", "import jax, flax.nnx"],
+        "cnnlab check lenet5.yaml": [*CNNLAB, "check", str(LENET)],
+        "cnnlab receptive-field lenet5.yaml": [*CNNLAB, "receptive-field", str(LENET)],
+    }
+    peers = {
+        "cnnlab --help": "pip --help",
+        "cnnlab list layers": "pip --help",
+        "cnnlab check lenet5.yaml": "python -c 'import jax, flax.nnx'",
+        "cnnlab receptive-field lenet5.yaml": "python -c 'import jax, flax.nnx'",
+    }
+    times = interleaved(commands, folder)
+    return [row(name, found, compared(times, name, peers.get(name))) for name, found in times.items()]
+
+
+def compared(times: dict[str, list[float]], name: str, peer: str | None) -> str:
+    if peer is None:
+        return ""
+    ratio = statistics.median(a / b for a, b in zip(times[name], times[peer], strict=True))
+    return f"{ratio:.2f} of `{peer}`"
+
+
+def demo(folder: Path) -> list[str]:
+    """The README's demo from command to tables, beside the same work as a PyTorch script."""
+    commands = {"cnnlab train lenet5.yaml": [*CNNLAB, "train", str(LENET), "--quiet"]}
+    torch = subprocess.run([PEER, "-c", "import torch, sklearn"], capture_output=True, check=False).returncode == 0
+    if torch:
+        commands["PyTorch script"] = [PEER, str(HERE / "lenet5_torch.py")]
+    times = interleaved(commands, folder)
+    peer = "PyTorch script" if torch else None
+    return [row(name, found, compared(times, name, peer) if name != peer else "") for name, found in times.items()]
+
+
+def accuracies(folder: Path) -> list[str]:
+    """Test accuracy of every experiment over five seeds; the seed decides on split, weights and order."""
+    lines = []
+    for spec in sorted((ROOT / "experiments").rglob("*.yaml")):
+        found, times = [], []
+        for seed in SEEDS:
+            start = time.perf_counter()
+            command = [*CNNLAB, "train", str(spec), f"seed={seed}", "--quiet", "--json"]
+            result = subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True)
+            times.append(time.perf_counter() - start)
+            found.append(json.loads(result.stdout)["metrics"]["accuracy"])
+        name = spec.relative_to(ROOT)
+        spread = f"{statistics.mean(found):.4f} | {statistics.stdev(found):.4f} | {min(found):.4f} | {max(found):.4f}"
+        lines.append(f"| {name} | {spread} | {statistics.median(times):.1f} |")
+    return lines
+
+
+def main() -> None:
+    packages = ", ".join(f"{name} {version(name)}" for name in ("jax", "flax", "optax", "orbax-checkpoint"))
+    peer = subprocess.run(
+        [PEER, "-c", "import torch; print(torch.__version__)"], capture_output=True, text=True, check=False
+    )
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        times = "| command | median | min | max | ratio |\n|---|---|---|---|---|"
+        seeds = "| spec | mean | deviation | min | max | seconds, median |\n|---|---|---|---|---|---|"
+        text = [
+            "# Measured by `make bench`",
+            f"{datetime.now(UTC):%Y-%m-%d}; {os.cpu_count()} processors ({platform.machine()}), Python "
+            f"{platform.python_version()}, {packages}; peer: torch {peer.stdout.strip() or 'not installed'}. "
+            f"Whole processes, {REPEATS} interleaved repeats after one that does not count; seconds.",
+            "## Start-up",
+            "\n".join([times, *start_up(folder)]),
+            "## From the command to the tables (LeNet-5 on digits, 30 epochs)",
+            "\n".join([times, *demo(folder)]),
+            "## Test accuracy, five seeds",
+            "\n".join([seeds, *accuracies(folder)]),
+        ]
+    (HERE / "results.md").write_text("\n\n".join(text) + "\n")
+    print("\n\n".join(text))
+
+
+if __name__ == "__main__":
+    main()

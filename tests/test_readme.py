@@ -1,0 +1,65 @@
+"""The README's commands are run, its specs are checked, its tree is the real one."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from cnnlab.cli import COMMANDS
+
+ROOT = Path(__file__).parent.parent
+TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"```(\w*)\n(.*?)```", TEXT, re.DOTALL)
+LINES = [line.split("#")[0].strip() for language, block in BLOCKS if language == "sh" for line in block.splitlines()]
+
+
+def test_it_is_short():
+    assert len(TEXT.splitlines()) < 150
+
+
+def test_every_command_is_documented():
+    for command in COMMANDS:
+        assert f"cnnlab {command}" in TEXT, f"the README does not show {command}"
+
+
+def test_every_target_of_the_makefile_is_documented():
+    targets = re.findall(r"^([a-z-]+):.*##", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+    assert {"help", "setup", "demo", "test", "test-all", "lint", "format", "bench"} == set(targets)
+    for line in LINES:
+        if line.startswith("make "):
+            assert line.split()[1] in targets
+
+
+@pytest.mark.parametrize("spec", [block for language, block in BLOCKS if language == "yaml"])
+def test_its_specs_check(spec, tmp_path, monkeypatch, cnnlab):
+    monkeypatch.chdir(tmp_path)
+    Path("spec.yaml").write_text(spec)
+    ended = cnnlab("check", "spec.yaml")
+    assert ended.code == 0, ended.err
+
+
+def test_its_commands_run(tmp_path, monkeypatch, cnnlab):
+    """In their order, in a copy of what they need; training takes one epoch here."""
+    (tmp_path / "experiments").symlink_to(ROOT / "experiments")
+    monkeypatch.chdir(tmp_path)
+    from PIL import Image
+
+    Image.new("L", (8, 8)).save("photo.png")
+    ran = []
+    for line in LINES:
+        words = shlex.split(line)
+        if words[:1] != ["cnnlab"]:
+            continue
+        extra = ["train.epochs=1"] if words[1] == "train" else []
+        ended = cnnlab(*words[1:], *extra)
+        assert ended.code == 0, f"{line}: {ended.err}"
+        ran.append(words[1])
+    assert set(COMMANDS) <= set(ran)
+
+
+def test_its_tree_names_every_room():
+    (tree,) = [block for language, block in BLOCKS if language == "" and "cnnlab/" in block and "errors.py" in block]
+    for room in (ROOT / "cnnlab").iterdir():
+        if room.name not in ("__init__.py", "__pycache__", "__main__.py"):
+            assert room.name in tree
