@@ -24,13 +24,14 @@ def train(
     from cnnlab.runs import training
     from cnnlab.runs.directory import Lock, locate
     from cnnlab.runs.network import network
+    from cnnlab.runs.resolve import resolve
     from cnnlab.runs.signals import StopSignals
     from cnnlab.spec.load import load
 
     with StopSignals() as signals:
         experiment = load(spec, overrides)
         prepared = prepare(experiment.data, Path(), experiment.seed)
-        experiment = training.resolve(experiment, prepared)
+        experiment = resolve(experiment, prepared)
         model = network(experiment, prepared.input_shape, len(prepared.classes)).summary()
         directory = locate(experiment.name or "", run, resume=resume)
         with Lock(directory), training.recorded(directory), Display(experiment, quiet=quiet) as display:

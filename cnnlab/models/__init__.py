@@ -33,9 +33,11 @@ def build(model: "Model", input_shape: tuple[int, ...], classes: int | None, *, 
 
     Raises SpecError where the shapes do not fit, or where `model.input` or `model.classes` say something else.
     """
-    for key, stated, found in (("input", model.input, input_shape), ("classes", model.classes, classes)):
-        if stated is not None and stated != found:
-            raise SpecError(f"{stated}, and the data has {found}", where=f"model.{key}", hint="leave it out")
+    if model.input not in (None, input_shape):
+        message = f"{show(model.input)}, and the data has {show(input_shape)}"
+        raise SpecError(message, where="model.input", hint="leave it out, or set data.resize")
+    if model.classes not in (None, classes):
+        raise SpecError(f"{model.classes}, and the data has {classes}", where="model.classes", hint="leave it out")
     if isinstance(model, LayersModel):
         return from_layers(model.layers, input_shape, classes, init=init)
     name, options = model.name, model.model_dump(exclude={"name", "input", "classes"})  # type: ignore[attr-defined]

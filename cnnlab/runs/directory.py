@@ -170,9 +170,11 @@ class Lock:
         self.path = run.path / ".lock"
 
     def __enter__(self) -> None:
+        self.descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT)
+        if os.name != "posix":
+            return  # Windows has no such lock; two runs in one directory are then the user's own care
         import fcntl
 
-        self.descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT)
         try:
             fcntl.flock(self.descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:

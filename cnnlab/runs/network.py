@@ -13,6 +13,7 @@ from cnnlab.models import build
 from cnnlab.receptive_field.fields import fields
 from cnnlab.receptive_field.report import Report
 from cnnlab.runs.directory import open_run
+from cnnlab.runs.resolve import resolve
 from cnnlab.spec.load import load
 from cnnlab.spec.schema import Experiment, NoData
 from cnnlab.trace.cost import LayerCost, cost, totals
@@ -85,6 +86,7 @@ def find_network(target: Path, overrides: list[str], shape: tuple[int, ...] | No
         return network(
             _without_input(experiment), shape, model.classes, (f"{error}: the number of classes is not known",)
         )
+    experiment = resolve(experiment, prepared)
     if shape is not None:
         return network(_without_input(experiment), shape, len(prepared.classes), prepared.notes, prepared)
     return network(experiment, prepared.input_shape, len(prepared.classes), prepared.notes, prepared)

@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from cnnlab.data.prepare import Prepared, describe, splits_csv
-from cnnlab.data.split import default_split
-from cnnlab.errors import Interrupted, RunError, SpecError
+from cnnlab.errors import Interrupted, RunError
 from cnnlab.files import write_atomically
 from cnnlab.runs import history
 from cnnlab.runs.directory import Run
@@ -39,23 +38,6 @@ class Started:
     @property
     def stopping(self) -> EarlyStopping:
         return watched(self.experiment.train, has_validation="validation" in self.prepared.splits)
-
-
-def resolve(experiment: Experiment, prepared: Prepared) -> Experiment:
-    """The spec with what only the data can fill in: the default split, the input's shape, the classes.
-
-    Raises SpecError where early stopping watches a split that is not there.
-    """
-    stopping = experiment.train.early_stopping
-    if stopping and stopping.metric.partition("/")[0] not in prepared.splits:
-        message = f"{stopping.metric} is never measured: there is no validation split"
-        raise SpecError(message, where="train.early_stopping.metric", hint="give data.split.validation a share")
-    split = experiment.data.split or default_split(prepared.dataset)
-    data = experiment.data.model_copy(update={"split": split})
-    sizes = {"input": prepared.input_shape, "classes": len(prepared.classes)}
-    model = experiment.model
-    model = model.model_copy(update={key: size for key, size in sizes.items() if getattr(model, key) is None})
-    return experiment.model_copy(update={"data": data, "model": model})
 
 
 def start(

@@ -48,7 +48,7 @@ class DataSpec(Frozen):
     split: Split | None = Field(default=None, description="default: 0.7, 0.15, 0.15 of what the source leaves open")
     resize: PerAxis | None = Field(default=None, description="size of every spatial axis, or one per axis")
     normalize: Bool = Field(default=True, description="mean 0 and deviation 1 per channel, as in the training split")
-    batch_size: PositiveInt = 64
+    batch_size: PositiveInt = Field(default=64, description="default: 64, or all of a smaller training split")
     augment: tuple[Augmentation, ...] = ()
 
 
