@@ -54,8 +54,9 @@ class Interrupted(CnnlabError):
 
 
 def did_you_mean(word: str, known: list[str] | tuple[str, ...]) -> str:
-    """The hint ``did you mean 'stride'?`` for the nearest known word, or an empty string."""
+    """The hint ``did you mean 'stride'?`` for the nearest known word, capitals aside, or an empty string."""
     from difflib import get_close_matches
 
-    nearest = get_close_matches(word, known, n=1, cutoff=0.6)
-    return f"did you mean '{nearest[0]}'?" if nearest else ""
+    by_small_letters = {name.lower(): name for name in known}
+    nearest = get_close_matches(word.lower(), by_small_letters, n=1, cutoff=0.6)
+    return f"did you mean '{by_small_letters[nearest[0]]}'?" if nearest else ""

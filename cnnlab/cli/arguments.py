@@ -1,5 +1,6 @@
 """Arguments and options that several commands share."""
 
+import re
 from pathlib import Path
 from typing import Annotated
 
@@ -27,7 +28,7 @@ def parse_shape(text: str | None) -> tuple[int, ...] | None:
     if text is None:
         return None
     parts = text.replace("x", ",").split(",")
-    if not all(part.strip().isdigit() and int(part) > 0 for part in parts) or len(parts) > 4:
+    if not all(re.fullmatch(r"\s*[1-9][0-9]{0,8}\s*", part) for part in parts) or len(parts) > 4:
         hint = "such as 224,224,3: height, width, channels"
         raise SpecError(f"--input: '{text}' is no shape", hint=hint)
     return tuple(map(int, parts))

@@ -50,6 +50,7 @@ def init(
     from cnnlab.errors import DataError, SpecError
     from cnnlab.files import write_atomically
     from cnnlab.spec.dump import quoted
+    from cnnlab.spec.load import safe_name
     from cnnlab.spec.schema import Experiment
 
     if path.exists():
@@ -63,6 +64,6 @@ def init(
     schema = path.with_name("cnnlab.schema.json")
     write_atomically(schema, json.dumps(Experiment.model_json_schema(), indent=1) + "\n")
     block = "\n".join(f"  {line}" for line in lines)
-    text = TEMPLATE.format(schema=schema.name, path=path, name=quoted(path.stem), data=block)
+    text = TEMPLATE.format(schema=schema.name, path=path, name=quoted(safe_name(path.stem)), data=block)
     write_atomically(path, text)
     render.text(f"{path}\n")

@@ -11,7 +11,7 @@ from cnnlab.data.fingerprint import content_digests
 from cnnlab.data.memory import check_fits
 from cnnlab.data.resize import resize, size_per_axis
 from cnnlab.errors import DataError, did_you_mean
-from cnnlab.spec.schema import Data
+from cnnlab.spec.schema import Data, NoData
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,6 +60,8 @@ def load(data: Data, base: Path) -> Dataset:
     """
     from cnnlab.data import SOURCES  # the table imports the sources, and they import this module
 
+    if isinstance(data, NoData):
+        raise DataError("the spec has no data", where="data", hint="add data: {source: digits}, image_folder or npz")
     where = str(getattr(data, "path", data.source))
     dataset = check(SOURCES[data.source](data, base), where)
     if data.resize is not None:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cnnlab.errors import SpecError
 from cnnlab.runs.network import Network, find_network
 
 
@@ -36,6 +37,10 @@ class Plan:
 
 def plan(spec: Path, overrides: list[str], shape: tuple[int, ...] | None) -> Plan:
     """Check everything that can be checked without a step. Raises SpecError and DataError."""
+    if spec.is_dir():
+        raise SpecError(
+            "is a directory, not a spec", where=str(spec), hint="name a .yaml file; 'cnnlab summary' takes runs"
+        )
     network = find_network(spec, overrides, shape)
     if network.prepared is None:
         return Plan(network, None, None)

@@ -144,10 +144,15 @@ def open_run(path: Path) -> Run:
         hint = "a run is what 'cnnlab train' leaves in runs/"
         raise RunError("is not a run directory: it has no resolved.yaml", where=str(path), hint=hint)
     environment = run.read_json(run.environment)
-    version = str(environment.get("cnnlab", "0"))
-    if environment.get("run_format", 0) > FORMAT or _numbers(version) > _numbers(__version__):
-        message = f"was trained by cnnlab {version}, and this is {__version__}"
-        raise RunError(message, where=str(path), hint="install a version at least as new")
+    try:
+        version, run_format = str(environment["cnnlab"]), int(environment["run_format"])
+    except (TypeError, KeyError, ValueError):
+        raise RunError("its environment.json tells no version", where=str(path), hint="restore the file") from None
+    hint = "install a version at least as new"
+    if _numbers(version) > _numbers(__version__):
+        raise RunError(f"was trained by cnnlab {version}, and this is {__version__}", where=str(path), hint=hint)
+    if run_format > FORMAT:
+        raise RunError(f"has the format {run_format}, and this cnnlab reads {FORMAT}", where=str(path), hint=hint)
     return run
 
 

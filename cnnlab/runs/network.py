@@ -68,6 +68,9 @@ def find_network(target: Path, overrides: list[str], shape: tuple[int, ...] | No
     """The network of a run directory or of a spec file, for its data's shape unless another is given."""
     if target.is_dir():
         run = open_run(target)
+        if overrides:
+            message = f"a run cannot be overridden: {overrides[0]}"
+            raise SpecError(message, where=str(target), hint=f"name its spec: {run.spec}")
         data = run.read_json(run.data)
         return network(_without_input(load(run.resolved)), shape or tuple(data["input_shape"]), len(data["classes"]))
     experiment = load(target, overrides)
@@ -82,7 +85,7 @@ def find_network(target: Path, overrides: list[str], shape: tuple[int, ...] | No
         prepared = prepare(experiment.data, Path(), experiment.seed)
     except DataError as error:
         if shape is None:
-            raise DataError(error.message, where=error.where, hint=f"{error.hint}, or give --input") from None
+            raise
         return network(
             _without_input(experiment), shape, model.classes, (f"{error}: the number of classes is not known",)
         )

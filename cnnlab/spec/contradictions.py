@@ -55,6 +55,8 @@ def _learning(experiment: Experiment) -> Iterator[tuple[Path, str]]:
         )
     if isinstance(rate, Step) and (rate.every_epochs is None) == (rate.at_epochs is None):
         yield here, "a step schedule takes one of every_epochs and at_epochs"
+    if isinstance(rate, Step) and rate.at_epochs and max(rate.at_epochs) >= epochs:
+        yield (*here, "at_epochs"), f"epoch {max(rate.at_epochs)} never comes: train.epochs is {epochs}, counted from 0"
     if isinstance(rate, Schedule) and not isinstance(rate, Constant | Step) and getattr(rate, "end", 0) > rate.peak:
         yield (*here, "end"), f"end {rate.end:g} is above peak {rate.peak:g}"  # type: ignore[attr-defined]
     if getattr(experiment.optimizer, "nesterov", False) and getattr(experiment.optimizer, "momentum", 1) == 0:

@@ -60,11 +60,11 @@ def parse(
             errors.append(SpecError(f"{dotted(path)}: {message}", where=document.where(path, key=True)))
     if errors or experiment is None:
         raise SpecErrors(sorted(errors, key=_line))
-    return experiment if experiment.name else experiment.model_copy(update={"name": _safe(default_name)})
+    return experiment if experiment.name else experiment.model_copy(update={"name": safe_name(default_name)})
 
 
-def _safe(stem: str) -> str:
-    """A file's name as a run's name."""
+def safe_name(stem: str) -> str:
+    """A file's name as the name of an experiment, with - for what may not be in one."""
     kept = "".join(c if c.isascii() and (c.isalnum() or c in "._-") else "-" for c in stem).lstrip("._-")
     return kept or "experiment"
 

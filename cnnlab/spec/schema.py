@@ -122,7 +122,7 @@ class Step(Schedule):
     tags = ("step",)
     schedule: Literal["step"]
     every_epochs: PositiveInt | None = None
-    at_epochs: tuple[PositiveInt, ...] | None = None
+    at_epochs: Annotated[tuple[PositiveInt, ...], Field(min_length=1)] | None = None
     factor: Annotated[PositiveFloat, Field(lt=1)] = 0.1
 
 

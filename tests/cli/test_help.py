@@ -155,7 +155,6 @@ def test_init_for_data_of_ones_own(cnnlab, tmp_path, monkeypatch):
     assert not (tmp_path / "c.yaml").exists()
 
 
-@pytest.mark.xfail(strict=True, reason="init takes the file's name for the run's as it is")
 @pytest.mark.parametrize("file", ["my net.yaml", "_first.yaml", "é.yaml"])
 def test_init_takes_any_file_name(cnnlab, tmp_path, monkeypatch, file):
     monkeypatch.chdir(tmp_path)

@@ -86,14 +86,28 @@ def test_opening_says_what_is_wrong():
         assert sentence(error) == expected
 
 
-@pytest.mark.parametrize("environment", [{"cnnlab": "99.0.0"}, {"run_format": 2}, {"cnnlab": "0.2.0"}])
+@pytest.mark.parametrize("environment", [{"cnnlab": "99.0.0"}, {"cnnlab": "0.2.0"}])
 def test_a_run_of_a_newer_version_is_refused(environment):
     path = begun(Path("runs/new"), **environment)
     with pytest.raises(RunError) as error:
         open_run(path)
-    version = environment.get("cnnlab", __version__)
-    expected = f"runs/new: was trained by cnnlab {version}, and this is {__version__}"
+    expected = f"runs/new: was trained by cnnlab {environment['cnnlab']}, and this is {__version__}"
     assert sentence(error) == f"{expected}; install a version at least as new"
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        ({"cnnlab": "0.0.1", "run_format": 2}, "has the format 2, and this cnnlab reads 1"),
+        ([], "its environment.json tells no version"),
+        ({"cnnlab": "0.1.0"}, "its environment.json tells no version"),
+    ],
+)
+def test_a_run_of_another_format_is_refused(content, expected):
+    path = begun(Path("runs/other"))
+    (path / "environment.json").write_text(json.dumps(content))
+    with pytest.raises(RunError, match=expected):
+        open_run(path)
 
 
 def test_an_unfinished_run_says_so():

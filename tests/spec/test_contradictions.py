@@ -106,3 +106,11 @@ seed: 2
 )  # fmt: skip
 def test_what_does_not_contradict_is_taken(text):
     assert parse(text, "spec.yaml").seed == 0
+
+
+def test_a_step_at_an_epoch_that_never_comes(refused):
+    rate = "{schedule: step, at_epochs: [2, 30]}"
+    text = f"data: {{source: digits}}\nmodel: {{name: lenet5}}\noptimizer: {{learning_rate: {rate}}}\n"
+    assert refused(text).endswith(
+        "optimizer.learning_rate.at_epochs: epoch 30 never comes: train.epochs is 30, counted from 0"
+    )
