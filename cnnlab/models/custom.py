@@ -11,8 +11,8 @@ from cnnlab.layers import activation, compose, conv, norm, pool, regularize, res
 from cnnlab.layers.initialize import Initializer
 from cnnlab.layers.stack import Stack
 from cnnlab.layers.windows import ShapeError, show, spatial_axes
-from cnnlab.spec import vocabulary as spec
-from cnnlab.spec.vocabulary import LayerSpec
+from cnnlab.spec.layers import Dense, LayerSpec
+from cnnlab.spec.vocabulary import Branches, Repeat, Residual
 
 
 def from_layers(
@@ -48,27 +48,27 @@ class _Builder:
     def layer(self, entry: LayerSpec, shape: tuple[int, ...], path: str) -> nnx.Module:
         inside = f"{path}.{entry.kind}"
         match entry:
-            case spec.Residual():
+            case Residual():
                 body = self.stack(entry.body, shape, f"{inside}.body").build()
                 shortcut = None
                 if not isinstance(entry.shortcut, str):
                     shortcut = self.stack(entry.shortcut, shape, f"{inside}.shortcut").build()
                 after = activation.ACTIVATIONS[entry.activation]() if entry.activation else None
                 return compose.Residual(body, shortcut, after)
-            case spec.Branches():
+            case Branches():
                 stacks = [self.stack(layers, shape, f"{inside}[{j}]") for j, layers in enumerate(entry.lists)]
                 return compose.Branches({f"branch{j}": stack.build() for j, stack in enumerate(stacks)}, entry.join)
-            case spec.Repeat():
+            case Repeat():
                 stack = Stack(shape)
                 for time in range(entry.times):
                     once = self.stack(entry.layers, stack.shape, f"{inside}.layers")
                     stack.add(f"time{time}", once.build)
                 return stack.build()
-            case spec.Dense():
+            case Dense():
                 return conv.Dense(shape[-1], self._features(entry), bias=entry.bias, init=self.init)
         return LEAVES[entry.kind](entry.model_dump(exclude={"name"}), shape, self.init)
 
-    def _features(self, entry: spec.Dense) -> int:
+    def _features(self, entry: Dense) -> int:
         if entry.features != "classes":
             return entry.features
         if self.classes is None:

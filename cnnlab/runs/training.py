@@ -79,7 +79,7 @@ def recorded(run: Run) -> Iterator[None]:
         if run.status.exists():
             status = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
             set_status(run, status, reason)
-            run.write_log(f"failed: {reason}")
+            run.write_log(f"{status}: {reason}")
         raise
 
 
@@ -96,7 +96,6 @@ def _check_same(run: Run, experiment: Experiment, prepared: Prepared) -> None:
         if before.get(key) != now.get(key):
             message = f"was begun with {key} = {before.get(key)!r}, and the spec says {now.get(key)!r}"
             raise RunError(message, where=str(run.path), hint="a resumed run takes the same spec; start a new one")
-
     if run.read_json(run.data).get("fingerprints") != describe(prepared)["fingerprints"]:
         hint = "put the data back as it was, or start a new run"
         raise RunError("the data is not what it was when the run began", where=str(run.path), hint=hint)
@@ -135,6 +134,9 @@ def train(started: Started, signals: StopSignals) -> Iterator[Progress | EpochEn
     """
     run, experiment, stopping = started.run, started.experiment, started.stopping
     rows = history.read(run.history)[: started.epoch]
+    if len(rows) < started.epoch:
+        message = f"its history.csv has {len(rows)} epochs, and its checkpoint {started.epoch}"
+        raise RunError(message, where=str(run.path), hint="restore the file, or start a new run")
     set_status(run, "running", None)
     if not checkpoint.stored(run.checkpoints):
         checkpoint.save(run.checkpoints, started.state, 0)

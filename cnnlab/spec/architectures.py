@@ -4,8 +4,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, Tag
 
+from cnnlab.spec.layers import ActivationName
 from cnnlab.spec.types import Frozen, PositiveInt, Rate
-from cnnlab.spec.vocabulary import ActivationName
 
 Input = Annotated[tuple[PositiveInt, ...], Field(min_length=1, max_length=4)]
 

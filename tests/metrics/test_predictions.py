@@ -75,11 +75,11 @@ def test_csv_as_written():
     predictions = predictions_of([0, 1], [1, 1], [0.1, 1 / 3], [2.5, 1e-10], [1, 0])
     assert to_csv(predictions, CLASSES, files=["a.png", "b,c.png"], indices=np.array([7, 3])) == (
         "index,file,true,predicted,probability,loss,rank\n"
-        "7,a.png,cat,dog,0.1,2.5,1\n"
+        "7,a.png,cat,dog,0.10000000149011612,2.5,1\n"
         '3,"b,c.png",dog,dog,0.3333333432674408,1.000000013351432e-10,0\n'
     )
     assert to_csv(predictions, CLASSES).splitlines()[1:] == [
-        "0,,cat,dog,0.1,2.5,1",
+        "0,,cat,dog,0.10000000149011612,2.5,1",
         "1,,dog,dog,0.3333333432674408,1.000000013351432e-10,0",
     ]
 

@@ -158,7 +158,7 @@ def test_a_stated_input_or_number_of_classes_must_be_the_datas():
     assert parameters(network(stated, (32, 32, 1), 10)) == 61_706
     with pytest.raises(SpecError) as caught:
         network(stated, (28, 28, 1), 10)
-    assert str(caught.value) == "model.input: (32, 32, 1), and the data has (28, 28, 1); leave it out"
+    assert str(caught.value) == "model.input: 32x32x1, and the data has 28x28x1; leave it out, or set data.resize"
     with pytest.raises(SpecError) as caught:
         network(stated, (32, 32, 1), 7)
     assert str(caught.value) == "model.classes: 10, and the data has 7; leave it out"
