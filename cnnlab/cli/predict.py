@@ -24,7 +24,8 @@ def predict(
     for note in notes:
         render.note(note)
     if json:
-        render.document([vars(one) for one in found])
+        keys = ("file", "index", "class", "probability")
+        render.document([dict(zip(keys, vars(one).values(), strict=True)) for one in found])
     else:
         rows = [[one.file, one.index, one.label, one.probability] for one in found]
         render.text(csv_text([["file", "index", "class", "probability"], *rows]))

@@ -63,7 +63,7 @@ def load_state(
     notes = []
     for candidate in candidates:
         try:
-            state = checkpoint.load(candidate, program.initial_state)
+            state = checkpoint.load(candidate, program.host_state)
         except RunError as error:
             notes.append(str(error))
             continue

@@ -114,17 +114,17 @@ def restore(run: Run, program: Program) -> tuple[State, int, list[str]]:
     Damaged steps are removed once a good one is found; without any the run starts anew.
     """
     damaged, notes = [], []
-    state, epoch = program.initial_state, 0
+    state, epoch = None, 0
     for candidate in reversed(checkpoint.stored(run.checkpoints)):
         try:
-            state, epoch = checkpoint.load(candidate, program.initial_state), candidate.epoch
+            state, epoch = checkpoint.load(candidate, program.host_state), candidate.epoch
             break
         except RunError as error:
             damaged.append(candidate)
             notes.append(f"{error}; an older step is used")
     good = [c for c in checkpoint.stored(run.checkpoints) if c not in damaged]
     checkpoint.keep(run.checkpoints, good)
-    return state, epoch, notes
+    return state or program.initial_state, epoch, notes
 
 
 def train(started: Started, signals: StopSignals) -> Iterator[Progress | EpochEnd]:

@@ -37,7 +37,7 @@ def test_json_and_a_single_example_without_batch_axis(run, cnnlab):
     np.save("single.npy", np.zeros((6, 6), np.uint8))
     (found,) = json.loads(cnnlab("predict", run, "single.npy", "--json").out)
     assert found["file"] == "single.npy"
-    assert found["label"] in ("top", "middle", "bottom")
+    assert found["class"] in ("top", "middle", "bottom")
 
 
 def test_other_sizes_are_resized(run, cnnlab):
