@@ -15,8 +15,6 @@ from jax import Array, lax, random
 from cnnlab.errors import SpecError
 from cnnlab.spec.schema import Augmentation
 
-KEYS = ("shift", "rotate", "flip", "noise")
-
 
 def scale(x: Array) -> Array:
     """uint8 0..255 -> float32 0..1; float32 unchanged."""
@@ -99,15 +97,12 @@ def check_augmentations(augmentations: Sequence[Augmentation], spatial: tuple[in
     """SpecError where an entry does not fit examples of the size `spatial` (empty for vectors)."""
     for i, entry in enumerate(augmentations):
         where = f"data.augment[{i}]"
-        given = [key for key in KEYS if getattr(entry, key) is not None]
-        if len(given) != 1:
-            message = f"it has {' and '.join(given) or 'nothing'}"
-            raise SpecError(message, where=where, hint=f"one of {', '.join(KEYS)} for each entry")
         if entry.noise is not None:
             continue
         size = " x ".join(map(str, spatial))
         if not spatial:
-            message = f"{given[0]}, and the examples are vectors, which have no spatial axis"
+            word = next(iter(entry.model_dump(exclude_none=True)))
+            message = f"{word}, and the examples are vectors, which have no spatial axis"
             raise SpecError(message, where=where, hint="only noise fits vectors")
         if entry.rotate is not None and len(spatial) != 2:
             message = f"rotate, and the examples have {len(spatial)} spatial axes ({size})"

@@ -20,8 +20,8 @@ def _dimensions(axes: int) -> tuple[str, str, str]:
     return f"N{space}C", f"{space}IO", f"N{space}C"
 
 
-class Conv(nnx.Module):
-    """Cross-correlation of [batch, *space, in_features] with a kernel [*kernel, in_features / groups, features]."""
+class _Windowed(nnx.Module):
+    """What convolution and transposed convolution share: the kernel [*window, in_features / groups, features]."""
 
     def __init__(
         self,
@@ -46,6 +46,10 @@ class Conv(nnx.Module):
         self.padding, self.groups = padding, groups
         self.kernel = nnx.Param(init.he((*self.window, in_features // groups, features)))
         self.bias = nnx.Param(np.zeros(features, np.float32)) if bias else None
+
+
+class Conv(_Windowed):
+    """Cross-correlation of [batch, *space, in_features] with a kernel [*kernel, in_features / groups, features]."""
 
     def __call__(self, x: Map, mode: Mode = EVALUATION) -> NewMap:
         space = x.shape[1 : 1 + spatial_axes(x.shape)]
@@ -129,32 +133,12 @@ class SeparableConv(nnx.Module):
         return self.pointwise(self.depthwise(x))
 
 
-class ConvTranspose(nnx.Module):
+class ConvTranspose(_Windowed):
     """The gradient of a convolution with respect to its input, as a layer (Dumoulin and Visin, chapter 4).
 
     A map of n positions becomes stride (n - 1) + dilation (kernel - 1) + 1 - padding: `valid` cuts nothing,
     `same` gives n * stride, numbers cut as many positions before and after.
     """
-
-    def __init__(
-        self,
-        in_features: int,
-        features: int,
-        kernel: PerAxis,
-        *,
-        axes: int,
-        stride: PerAxis = 1,
-        padding: Padding = "same",
-        dilation: PerAxis = 1,
-        bias: bool = True,
-        init: Initializer,
-    ):
-        self.window = per_axis(kernel, axes, "kernel")
-        self.stride = per_axis(stride, axes, "stride")
-        self.dilation = per_axis(dilation, axes, "dilation")
-        self.padding = padding
-        self.kernel = nnx.Param(init.he((*self.window, in_features, features)))
-        self.bias = nnx.Param(np.zeros(features, np.float32)) if bias else None
 
     def _cuts(self, space: tuple[int, ...]) -> tuple[tuple[int, int], ...]:
         if self.padding != "same":
@@ -182,6 +166,7 @@ class ConvTranspose(nnx.Module):
             lhs_dilation=self.stride,
             rhs_dilation=self.dilation,
             dimension_numbers=_dimensions(len(space)),
+            feature_group_count=self.groups,
         )
         return y if self.bias is None else y + self.bias[...]
 

@@ -58,7 +58,7 @@ class Conv(Windowed, kind="conv"):
     groups: PositiveInt = 1
 
 
-class ConvTranspose(Windowed, kind="conv_transpose"):
+class ConvTranspose(Conv, kind="conv_transpose"):
     """The gradient of a convolution with respect to its input, as a layer."""
 
 

@@ -192,8 +192,6 @@ def test_augmentations_that_fit():
 @pytest.mark.parametrize(
     ("entry", "spatial", "message"),
     [
-        ({}, (8, 8), r"data\.augment\[1\]: it has nothing; one of shift, rotate, flip, noise for each entry"),
-        ({"shift": 1, "noise": 0.1}, (8, 8), r"it has shift and noise; one of shift"),
         ({"shift": 8}, (9, 8), r"shift: 8, and the examples are 9 x 8: nothing may be left of them; at most 7"),
         ({"shift": 1}, (), r"shift, and the examples are vectors, which have no spatial axis; only noise"),
         ({"flip": "horizontal"}, (), r"flip, and the examples are vectors"),

@@ -189,14 +189,6 @@ def test_contradictions_with_the_source():
         split(both, Split(train=1.0), 0)
 
 
-def test_shares_must_add_up():
-    with pytest.raises(
-        SpecError, match=r"data\.split: train, validation and test add up to 0\.9; they must add up to 1"
-    ):
-        split(dataset([0, 1] * 9), Split(train=0.7, validation=0.1, test=0.1), 0)
-    split(dataset([0, 1] * 9), Split(train=0.1 + 0.2, validation=0.3, test=0.4), 0)
-
-
 def test_empty_splits():
     message = r"data\.split: the validation split is empty: 0\.15 of 2 examples; add examples, or change the shares"
     with pytest.raises(DataError, match=message):

@@ -301,3 +301,15 @@ def test_a_wrong_count_of_numbers_is_refused(layer, what):
     options = {"kernel": 3, what: (3, 3, 3)}
     with pytest.raises(ShapeError, match=rf"^{what} \[3, 3, 3\] has 3 numbers, and the map 2 spatial axes$"):
         layer(2, 2, axes=2, init=Initializer(), **options)
+
+
+def test_a_grouped_transposed_convolution_is_one_for_each_group_of_channels():
+    layer = ConvTranspose(4, 6, 3, axes=2, stride=2, groups=2, init=Initializer(0))
+    x, kernel = random((2, 3, 4, 4)), np.asarray(layer.kernel[...])
+    assert kernel.shape == (3, 3, 2, 6)
+    halves = []
+    for group in range(2):
+        half = ConvTranspose(2, 3, 3, axes=2, stride=2, init=Initializer(0))
+        half.kernel[...] = kernel[..., 3 * group : 3 * group + 3]
+        halves.append(run(half, x[..., 2 * group : 2 * group + 2]))
+    CLOSE(run(layer, x), np.concatenate(halves, -1))
