@@ -46,7 +46,15 @@ WORDS: dict[str, tuple[str, tuple[int, ...], dict[str, str]]] = {
     "conv_transpose": (
         "features: 8, kernel: 3, stride: 2",
         (12, 12, 8),
-        {"features": "6", "kernel": "4", "stride": "3", "padding": "valid", "dilation": "[1, 2]", "groups": "2", "bias": "false"},
+        {
+            "features": "6",
+            "kernel": "4",
+            "stride": "3",
+            "padding": "valid",
+            "dilation": "[1, 2]",
+            "groups": "2",
+            "bias": "false",
+        },
     ),
     "depthwise_conv": (
         "kernel: 3",
