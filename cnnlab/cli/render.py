@@ -60,7 +60,7 @@ def _show(console: Console, table: Table) -> None:
 
 def _table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, left: int = 1, foot: int = 0) -> Table:
     """A table whose first `left` columns are text and the others numbers; a line sets off the last `foot` rows."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
     for i, column in enumerate(columns):
         table.add_column(Text(column), justify="left" if i < left else "right", overflow="fold")
     for i, row in enumerate(rows, start=1):
@@ -120,9 +120,7 @@ def _confusion(report: dict[str, Any]) -> Table:
         rows = [
             [name, *(str(count) if count else "." for count in row)] for name, row in zip(numbered, matrix, strict=True)
         ]
-        table = _table(("true \\ predicted", *columns), rows)
-        table.padding = (0, 1, 0, 0)
-        return table
+        return _table(("true \\ predicted", *columns), rows)
     pairs = [
         (count, classes[i], classes[j])
         for i, row in enumerate(matrix)
@@ -135,6 +133,24 @@ def _confusion(report: dict[str, Any]) -> Table:
 
 
 # ---------------------------------------------------------------- networks
+
+
+def _nested(rows: list[list[str]]) -> list[list[str]]:
+    """Rows whose first cell is a path, for a terminal: every part of a path once, its layers indented below it."""
+    if not sys.stdout.isatty():
+        return rows  # for grep: whole paths
+    result: list[list[str]] = []
+    open_parts: list[str] = []
+    for path, *cells in rows:
+        *parents, name = path.split(".")
+        shared = 0
+        while shared < min(len(parents), len(open_parts)) and parents[shared] == open_parts[shared]:
+            shared += 1
+        for depth in range(shared, len(parents)):
+            result.append(["  " * depth + parents[depth], *("" for _ in cells)])
+        result.append(["  " * len(parents) + name, *cells])
+        open_parts = parents
+    return result
 
 
 def layers(network: "Network") -> None:
@@ -154,6 +170,7 @@ def layers(network: "Network") -> None:
         ]
         for row in costs
     ]
+    rows = _nested(rows)
     rows.append(["total", "", "", f"{total.parameters:,}", f"{total.flops:,}", _bytes(total.activation_bytes)])
     shape = _shape(network.traced.input_shape)
     console.print(Text(f"{network.experiment.name} on {shape}, one example; FLOPs are multiply-adds counted twice"))
@@ -193,7 +210,7 @@ def fields(report: "Report") -> None:
     ]
     console.print(Text(f"receptive fields on {_shape(report.input_shape)}"))
     columns = ("layer", "operation", "output", "size", "stride", "padding", "center", "flags")
-    _show(console, _table(columns, rows, left=2))
+    _show(console, _table(columns, _nested(rows), left=2))
     last = document["model"]
     if last is None:
         console.print(Text("no layer has a bounded field: each unit sees the whole input"))

@@ -13,15 +13,15 @@ import pytest
 TABLES = """\
 test: 18 examples, best step 1 (epoch 1 of 1, by validation/loss)
 
- class              precision   recall       f1   support
- ────────────────────────────────────────────────────────
- top                   0.0000   0.0000   0.0000         6
- middle                0.3333   1.0000   0.5000         6
- bottom                0.0000   0.0000   0.0000         6
+ class             precision  recall      f1  support
+ ────────────────────────────────────────────────────
+ top                  0.0000  0.0000  0.0000        6
+ middle               0.3333  1.0000  0.5000        6
+ bottom               0.0000  0.0000  0.0000        6
 
- macro average         0.1111   0.3333   0.1667        18
- micro average         0.3333   0.3333   0.3333        18
- weighted average      0.1111   0.3333   0.1667        18
+ macro average        0.1111  0.3333  0.1667       18
+ micro average        0.3333  0.3333  0.3333       18
+ weighted average     0.1111  0.3333  0.1667       18
 
 accuracy 0.3333   loss 1.0986
 class 'top' was never predicted: its precision counts as 0
