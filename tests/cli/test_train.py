@@ -110,7 +110,7 @@ def test_a_split_that_is_not_there_is_named(small, cnnlab):
 
 
 def on_a_terminal(command: list[str], columns: int = 80) -> tuple[int, str]:
-    """Exit code and everything that a terminal of so many columns is sent."""
+    """Exit code and everything that a terminal of so many columns is sent, without colours."""
     ours, theirs = pty.openpty()
     environment = {**os.environ, "COLUMNS": str(columns), "TERM": "xterm-256color"}
     environment.pop("NO_COLOR", None)
@@ -126,14 +126,13 @@ def on_a_terminal(command: list[str], columns: int = 80) -> tuple[int, str]:
                 break
             seen += part
     os.close(ours)
-    return process.returncode, seen.decode()
+    return process.returncode, re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", seen.decode())
 
 
 def test_a_terminal_gets_a_bar_with_figures_and_time_left(small):
     command = [sys.executable, "-c", "from cnnlab.cli import main; main()", "train", str(small)]
-    code, seen = on_a_terminal(command)
+    code, plain = on_a_terminal(command)
     assert code == 0
-    plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", seen)
     bars = [line for line in re.split(r"[\r\n]", plain) if "images/s" in line]
     assert any(
         re.fullmatch(r"epoch \d/4 step \d+ .* loss \d\.\d+ .*images/s (\d:\d\d:\d\d|-:--:--)\s*", bar) for bar in bars
