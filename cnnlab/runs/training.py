@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from cnnlab.data.prepare import Prepared, describe, splits_csv
-from cnnlab.errors import Interrupted, RunError
+from cnnlab.errors import Diverged, Interrupted, RunError
 from cnnlab.files import write_atomically
 from cnnlab.runs import history
 from cnnlab.runs.directory import Run
@@ -158,6 +158,10 @@ def train(started: Started, signals: StopSignals) -> Iterator[Progress | EpochEn
             yield event
             if isinstance(event, EpochEnd) and exhausted(rows, stopping):
                 return
+    except Diverged as diverged:
+        kept = checkpoint.stored(run.checkpoints)[-1]
+        message = f"{diverged.message}; the state after step {kept.step} is kept in {run.path}"
+        raise Diverged(message, hint=diverged.hint) from None
     except Stopped as stopped:
         _save_interrupted(run, stopped.state, len(rows))
         assert signals.number is not None

@@ -79,7 +79,9 @@ def compile_program(experiment: Experiment, sizes: Sizes) -> Program:
     transform = optimizer(experiment.optimizer, rate)
     step = partial(_train_step, graph, transform, experiment, sizes)
     evaluate = partial(_evaluate, graph, experiment, sizes)
-    return Program(jax.jit(step, donate_argnums=0), jax.jit(evaluate), initial(params, stats, transform), steps, rate)
+    return Program(
+        jax.jit(step, donate_argnums=0), jax.jit(evaluate), initial(params, stats, transform), steps, jax.jit(rate)
+    )
 
 
 def _train_step(

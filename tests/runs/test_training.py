@@ -198,6 +198,7 @@ def test_a_diverging_run_stops_with_1_and_keeps_the_last_good_step(small, cnnlab
     ended = cnnlab("train", small, "optimizer.learning_rate=1e6", "data.augment=[]", "--run", "lost", "--quiet")
     assert ended.code == 1
     assert ended.err.startswith("training diverged at step ")
+    assert "; the state after step 0 is kept in lost; try a lower learning_rate" in ended.err
     status = json.loads(Path("lost/status.json").read_text())
     assert status["status"] == "failed"
     assert status["reason"] == ended.err.strip()
