@@ -13,9 +13,7 @@ Target = Annotated[Path, typer.Argument(metavar="SPEC|RUN", help="A spec file or
 RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="A run directory, such as runs/digits-lenet5.")]
 Overrides = Annotated[
     list[str] | None,
-    typer.Argument(
-        metavar="[KEY=VALUE]...", help="Settings that replace the spec's: optimizer.learning_rate.peak=0.01"
-    ),
+    typer.Argument(metavar="KEY=VALUE", help="Settings that replace the spec's: optimizer.learning_rate.peak=0.01"),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of tables.")]
 Input = Annotated[

@@ -4,7 +4,10 @@ from cnnlab.cli.arguments import Input, Json, Overrides, Spec, parse_shape
 
 
 def check(spec: Spec, overrides: Overrides = None, input_shape: Input = None, json: Json = False) -> None:
-    """Validate a spec, read its data, build and trace its network; print what training would do."""
+    """Validate a spec; print what training would do.
+
+    Reads the data, builds the network and traces it from shapes alone; nothing is compiled or written.
+    """
     from cnnlab.cli import render
     from cnnlab.report.plan import plan
 

@@ -13,7 +13,10 @@ def evaluate(
     checkpoint: Annotated[Literal["best", "last"], typer.Option("--checkpoint", help="Which stored step.")] = "best",
     json: Json = False,
 ) -> None:
-    """Print the tables of a run's split from its stored checkpoint; they go to RUN/eval/SPLIT/ too."""
+    """Print the tables of a run from its checkpoint.
+
+    They go to RUN/eval/SPLIT/ too, with every prediction.
+    """
     from cnnlab.cli import render
     from cnnlab.report.results import evaluate as evaluate_run
     from cnnlab.runs.directory import open_run, unfinished

@@ -43,7 +43,10 @@ def init(
         Path | None, typer.Option("--data", help="A folder of images or an .npz file; else the digits.")
     ] = None,
 ) -> None:
-    """Write a small spec to start from, and its JSON Schema beside it for editors."""
+    """Write a small spec to start from.
+
+    Its JSON Schema comes beside it, for editors that complete and check keys.
+    """
     import json
 
     from cnnlab.cli import render

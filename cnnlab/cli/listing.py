@@ -10,7 +10,10 @@ KINDS = ("models", "layers", "sources", "augmentations", "optimizers", "schedule
 def list_names(
     kind: Annotated[str, typer.Argument(metavar="KIND", help=f"One of {', '.join(KINDS)}.")],
 ) -> None:
-    """List the names that a spec may use, each with its settings and their defaults."""
+    """List the names that a spec may use.
+
+    Each with its settings and their defaults.
+    """
     from cnnlab.cli import render
     from cnnlab.errors import SpecError, did_you_mean
     from cnnlab.spec.catalogue import catalogue

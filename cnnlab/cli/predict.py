@@ -14,7 +14,10 @@ def predict(
     checkpoint: Annotated[Literal["best", "last"], typer.Option("--checkpoint", help="Which stored step.")] = "best",
     json: Json = False,
 ) -> None:
-    """Print class and probability for files, with the run's own preprocessing, as CSV or JSON."""
+    """Print class and probability of files, as CSV.
+
+    Images and arrays go through the run's own preprocessing.
+    """
     from cnnlab.cli import render
     from cnnlab.metrics.predictions import csv_text
     from cnnlab.runs.directory import open_run

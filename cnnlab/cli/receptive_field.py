@@ -4,7 +4,10 @@ from cnnlab.cli.arguments import Input, Json, Overrides, Target, parse_shape
 
 
 def receptive_field(target: Target, overrides: Overrides = None, input_shape: Input = None, json: Json = False) -> None:
-    """Print the receptive field of every layer: size, stride, padding, first centre, per spatial axis."""
+    """Print the receptive field of every layer.
+
+    Size, stride, padding and first centre, for every spatial axis.
+    """
     from cnnlab.cli import render
     from cnnlab.errors import SpecError
     from cnnlab.runs.network import find_network

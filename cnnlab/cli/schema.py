@@ -2,7 +2,7 @@
 
 
 def schema() -> None:
-    """Print the JSON Schema of a spec, for editors that complete and check keys."""
+    """Print the JSON Schema of a spec, for editors."""
     from cnnlab.cli import render
     from cnnlab.spec.schema import Experiment
 

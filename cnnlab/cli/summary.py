@@ -4,7 +4,7 @@ from cnnlab.cli.arguments import Input, Json, Overrides, Target, parse_shape
 
 
 def summary(target: Target, overrides: Overrides = None, input_shape: Input = None, json: Json = False) -> None:
-    """Print a network's layers: output shapes, parameters, FLOPs, activation memory."""
+    """Print layers, parameters, FLOPs and memory."""
     from cnnlab.cli import render
     from cnnlab.runs.network import find_network
 

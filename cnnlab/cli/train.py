@@ -16,7 +16,10 @@ def train(
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress, no warnings.")] = False,
     json: Json = False,
 ) -> None:
-    """Train the network of a spec; leaves a run directory and prints the test split's tables."""
+    """Train a spec; leaves a run and prints its tables.
+
+    The run directory is runs/<name>, with -2, -3 ... when taken. The tables are the test split's, of the best step.
+    """
     from cnnlab.cli import render
     from cnnlab.cli.progress import Display
     from cnnlab.data.prepare import prepare

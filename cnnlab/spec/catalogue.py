@@ -44,4 +44,6 @@ def settings(cls: type[Frozen]) -> str:
 def _text(value: Any) -> str:
     if isinstance(value, schema.Schedule):
         return str(value.model_dump()["schedule"])  # type: ignore[no-any-return]
-    return "none" if value is None else str(list(value) if isinstance(value, tuple) else value)
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    return str(list(value) if isinstance(value, tuple) else value)

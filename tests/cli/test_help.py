@@ -96,7 +96,7 @@ def test_list_shows_every_name_with_its_settings(cnnlab, kind):
 def test_the_list_of_schedules(cnnlab):
     assert cnnlab("list", "schedules").out == (
         "constant  peak=0.001, warmup_epochs=0.0\n"
-        "step      peak=0.001, warmup_epochs=0.0, every_epochs=none, at_epochs=none, factor=0.1\n"
+        "step      peak=0.001, warmup_epochs=0.0, every_epochs=null, at_epochs=null, factor=0.1\n"
         "cosine    peak=0.001, warmup_epochs=1.0, end=0.0\n"
     )
 
