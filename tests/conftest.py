@@ -67,7 +67,7 @@ model:
     - dropout: 0.25
     - dense: classes
 optimizer: {name: adamw, learning_rate: {peak: 0.01}}
-train: {epochs: 4}
+train: {epochs: 4, checkpoint_every: 1}
 """
 
 

@@ -12,6 +12,7 @@ from cnnlab.files import write_atomically
 from cnnlab.runs import history
 from cnnlab.runs.directory import Run
 from cnnlab.runs.environment import environment
+from cnnlab.runs.saving import Saver
 from cnnlab.runs.signals import StopSignals
 from cnnlab.spec.dump import to_yaml
 from cnnlab.spec.load import load
@@ -138,54 +139,37 @@ def train(started: Started, signals: StopSignals) -> Iterator[Progress | EpochEn
         message = f"its history.csv has {len(rows)} epochs, and its checkpoint {started.epoch}"
         raise RunError(message, where=str(run.path), hint="restore the file, or start a new run")
     set_status(run, "running", None)
-    if not checkpoint.stored(run.checkpoints):
-        checkpoint.save(run.checkpoints, started.state, 0)
+    saver = Saver(run, experiment.train, stopping)
+    saver.begin(started.state, started.epoch)
     if rows and exhausted(rows, stopping):
         return
+    asked = signals.asked_to_stop
     try:
-        for event in fit(
-            started.program, experiment, started.prepared, started.state, started.epoch, signals.asked_to_stop
-        ):
+        for event in fit(started.program, experiment, started.prepared, started.state, started.epoch, asked):
             if isinstance(event, EpochEnd):
                 rows.append(event.row)
                 history.write(run.history, rows)
                 run.write_log(line(event.row, experiment.train.epochs))
-                best = best_epoch(rows, stopping)
-                last = len(rows) == experiment.train.epochs or exhausted(rows, stopping)
-                if best == len(rows) - 1 or last or len(rows) % experiment.train.checkpoint_every == 0:
-                    checkpoint.save(run.checkpoints, event.state, len(rows))
-                    _tidy(run, rows, best)
+                saver.epoch_ended(rows, event.state)
             yield event
             if isinstance(event, EpochEnd) and exhausted(rows, stopping):
                 return
     except Diverged as diverged:
+        saver.keep_best()
         kept = checkpoint.stored(run.checkpoints)[-1]
         message = f"{diverged.message}; the state after step {kept.step} is kept in {run.path}"
         raise Diverged(message, hint=diverged.hint) from None
     except Stopped as stopped:
-        _save_interrupted(run, stopped.state, len(rows))
-        assert signals.number is not None
-        name = "Ctrl-C" if signals.number == 2 else "SIGTERM"
-        reason = f"{name} at step {int(stopped.state.step)}"
-        set_status(run, "interrupted", reason)
-        raise Interrupted(
-            f"interrupted by {reason}; saved in {run.path}",
-            signal_number=signals.number,
-            hint="--resume continues it",
-        ) from None
+        saver.finish(stopped.state, len(rows))
+        raise _interrupted(run, signals, int(stopped.state.step)) from None
 
 
-def _save_interrupted(run: Run, state: State, epoch: int) -> None:
-    """Unless the same state is stored already: a signal may come right behind an epoch's end."""
-    there = checkpoint.stored(run.checkpoints)
-    if not any((c.step, c.epoch) == (int(state.step), epoch) for c in there):
-        checkpoint.save(run.checkpoints, state, epoch)
-
-
-def _tidy(run: Run, rows: list[dict[str, float]], best: int | None) -> None:
-    """Keep the best step, the last, and the one before it in case the last is damaged."""
-    there = checkpoint.stored(run.checkpoints)
-    checkpoint.keep(run.checkpoints, [*there[-2:], *(c for c in there if best is not None and c.epoch == best + 1)])
+def _interrupted(run: Run, signals: StopSignals, step: int) -> Interrupted:
+    assert signals.number is not None, "the loop stops because a signal came"
+    reason = f"{'Ctrl-C' if signals.number == 2 else 'SIGTERM'} at step {step}"
+    set_status(run, "interrupted", reason)
+    message = f"interrupted by {reason}; saved in {run.path}"
+    return Interrupted(message, signal_number=signals.number, hint="--resume continues it")
 
 
 def best_row(run: Run, stopping: EarlyStopping) -> dict[str, float] | None:

@@ -203,7 +203,9 @@ class EarlyStopping(Frozen):
 class Train(Frozen):
     epochs: PositiveInt = 30
     early_stopping: EarlyStopping | None = None
-    checkpoint_every: PositiveInt = Field(default=1, description="epochs between checkpoints")
+    checkpoint_every: PositiveInt | None = Field(
+        default=None, description="epochs between checkpoints; default: every epoch, but one in 5 seconds at most"
+    )
 
 
 # ---------------------------------------------------------------- the whole

@@ -147,7 +147,7 @@ def test_every_default_is_written_and_nothing_is_null():
             "beta2": 0.999,
             "epsilon": 1e-08,
         },
-        "train": {"epochs": 30, "checkpoint_every": 1},
+        "train": {"epochs": 30},
     }
 
 

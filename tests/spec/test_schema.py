@@ -31,7 +31,7 @@ DEFAULTS = {
         "beta2": 0.999,
         "epsilon": 1e-8,
     },
-    "train": {"epochs": 30, "checkpoint_every": 1},
+    "train": {"epochs": 30},
 }
 
 
