@@ -114,7 +114,8 @@ def _class_rows(report: dict[str, Any]) -> list[list[str]]:
 def _confusion(report: dict[str, Any]) -> Table:
     matrix, classes = report["confusion_matrix"], report["classes"]
     if len(classes) <= MATRIX_UP_TO:
-        short = [name if len(name) <= 12 else name[:11] + "…" for name in classes]
+        longest = 12 if sys.stdout.isatty() else _UNBOUNDED
+        short = [name if len(name) <= longest else name[: longest - 1] + "…" for name in classes]
         columns = [str(i) if max(map(len, classes)) > 4 else name for i, name in enumerate(classes)]
         numbered = [f"{column} {name}" if column != name else name for column, name in zip(columns, short, strict=True)]
         rows = [
