@@ -124,4 +124,4 @@ def find(path: str, base: Path) -> Path:
         raise DataError(f"no folder {full.parent}", where=path, hint="a relative path starts at the spec file")
     near = did_you_mean(full.name, sorted(entry.name for entry in full.parent.iterdir()))
     hint = near or "a relative path starts at the spec file"
-    raise DataError(f"no file or folder {full}", where=path, hint=hint)
+    raise DataError("no such file or folder", where=str(full), hint=hint)

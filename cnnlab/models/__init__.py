@@ -45,5 +45,9 @@ def build(model: "Model", input_shape: tuple[int, ...], classes: int | None, *, 
         return MODELS[name](input_shape, classes or PUBLISHED_CLASSES, init=init, **options)
     except ShapeError as error:
         where = ", ".join(filter(None, (f"model ({name}) on {show(input_shape)}", error.where)))
-        way_out = "give it a larger input" if len(input_shape) > 1 else "give it a map, [height, width, channels]"
+        way_out = (
+            "give it a larger input, such as data.resize: 32"
+            if len(input_shape) > 1
+            else "give it a map, [height, width, channels]"
+        )
         raise ShapeError(error.message, where=where, hint=error.hint or way_out) from None

@@ -52,6 +52,8 @@ def start(
         _begin(run, experiment, spec, prepared, model)
     program = compile_program(experiment, Sizes.of(prepared))
     state, epoch, notes = restore(run, program) if begun else (program.initial_state, 0, [])
+    for note in (*prepared.notes, *notes):
+        run.write_log(f"note: {note}")
     if begun:
         run.write_log(f"resumed after step {int(state.step)}")
     return Started(run, experiment, prepared, program, state, epoch, tuple(notes))

@@ -41,7 +41,7 @@ def parse(
     """The experiment that `text` describes; `source` is its name in messages."""
     document = yaml.parse(text, source)
     if not isinstance(document.data, dict):
-        hint = "the shortest spec is 'data: {source: digits}' and 'model: {name: lenet5}'"
+        hint = "the shortest spec is 'data: {source: digits}' and 'model: {name: mlp}'"
         raise SpecError("a spec is a mapping with the keys data and model", where=source, hint=hint)
     apply(document, overrides or [])
     errors = list(document.errors)

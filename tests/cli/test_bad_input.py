@@ -57,7 +57,7 @@ def refused(cnnlab):
         ("data: [\n", "spec.yaml:2:1: not YAML: while parsing a flow node, expected the node content, "
          "but found '<stream end>'; see yaml.org/spec"),
         ("", "spec.yaml: a spec is a mapping with the keys data and model; "
-         "the shortest spec is 'data: {source: digits}' and 'model: {name: lenet5}'"),
+         "the shortest spec is 'data: {source: digits}' and 'model: {name: mlp}'"),
     ],
     ids=["misspelt key", "wrong type", "contradiction", "doubled key", "no YAML", "empty"],
 )  # fmt: skip
@@ -194,9 +194,9 @@ def test_wrong_arrays(folder, refused, case):
 def test_a_data_file_that_is_not_there(folder, refused):
     path = f"{folder}/god.npz"
     assert refused("train", "spec.yaml", "data.path=god.npz") == (
-        f"{path}: no file or folder {path}; did you mean 'good.npz'?"
+        f"{path}: no such file or folder; did you mean 'good.npz'?"
     )
-    assert refused("check", "spec.yaml", "data.path=god.npz").startswith(f"{path}: no file or folder {path}; did you")
+    assert refused("check", "spec.yaml", "data.path=god.npz").startswith(f"{path}: no such file or folder; did you")
     assert not (folder / "runs").exists()
 
 

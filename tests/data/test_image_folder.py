@@ -94,7 +94,7 @@ def test_many_files_in_order(tmp_path):
 
 def test_missing_folder(tmp_path):
     write(tmp_path, ["flowers/a/1.png"])
-    refused(tmp_path / "flower", r"flower: no file or folder .*; did you mean 'flowers'\?")
+    refused(tmp_path / "flower", r"flower: no such file or folder; did you mean 'flowers'\?")
 
 
 def test_a_file_for_a_folder(tmp_path):

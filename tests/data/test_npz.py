@@ -132,7 +132,7 @@ def test_channels_first_is_noted(tmp_path):
 
 def test_missing_file(tmp_path):
     (tmp_path / "data.npz").touch()
-    with pytest.raises(DataError, match=r"no file or folder .*dat\.npz; did you mean 'data\.npz'\?"):
+    with pytest.raises(DataError, match=r"dat\.npz: no such file or folder; did you mean 'data\.npz'\?"):
         npz.load(Npz(source="npz", path="dat.npz"), tmp_path)
 
 

@@ -171,19 +171,19 @@ def test_a_stated_input_or_number_of_classes_must_be_the_datas():
             "name: lenet5",
             (8, 8, 1),
             "model (lenet5) on 8x8x1, layer c3: the map is 2x2 here, smaller than the window 5x5; "
-            "give it a larger input",
+            "give it a larger input, such as data.resize: 32",
         ),
         (
             "name: lenet5",
             (32, 4, 3),
             "model (lenet5) on 32x4x3, layer c1: the map is 32x4 here, smaller than the window 5x5; "
-            "give it a larger input",
+            "give it a larger input, such as data.resize: 32",
         ),
         (
             "name: lenet5",
             (13, 13, 1),
             "model (lenet5) on 13x13x1, layer c3: the map is 4x4 here, smaller than the window 5x5; "
-            "give it a larger input",
+            "give it a larger input, such as data.resize: 32",
         ),
         (
             "name: resnet18",

@@ -94,7 +94,7 @@ def test_errors_are_sorted_by_line_as_a_number(refused):
 def test_a_spec_is_a_mapping(refused, text):
     assert refused(text) == (
         "spec.yaml: a spec is a mapping with the keys data and model; "
-        "the shortest spec is 'data: {source: digits}' and 'model: {name: lenet5}'"
+        "the shortest spec is 'data: {source: digits}' and 'model: {name: mlp}'"
     )
 
 
