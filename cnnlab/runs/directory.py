@@ -3,7 +3,6 @@
 import json
 import os
 import re
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,59 +15,26 @@ _FIRST = {"spec.yaml", "resolved.yaml", "environment.json", "data.json", "splits
 FORMAT = 1  # of the run directory; a higher one is of a newer cnnlab
 
 
-@dataclass(frozen=True)
 class Run:
     """A run directory; the names of the contract as paths."""
 
-    path: Path
-
-    @property
-    def spec(self) -> Path:
-        return self.path / "spec.yaml"
-
-    @property
-    def resolved(self) -> Path:
-        return self.path / "resolved.yaml"
-
-    @property
-    def environment(self) -> Path:
-        return self.path / "environment.json"
-
-    @property
-    def data(self) -> Path:
-        return self.path / "data.json"
-
-    @property
-    def splits(self) -> Path:
-        return self.path / "splits.csv"
-
-    @property
-    def model(self) -> Path:
-        return self.path / "model.json"
-
-    @property
-    def history(self) -> Path:
-        return self.path / "history.csv"
-
-    @property
-    def status(self) -> Path:
-        return self.path / "status.json"
-
-    @property
-    def log(self) -> Path:
-        return self.path / "log.txt"
-
-    @property
-    def checkpoints(self) -> Path:
-        return self.path / "checkpoints"
+    def __init__(self, path: Path):
+        self.path = path
+        self.spec = path / "spec.yaml"
+        self.resolved = path / "resolved.yaml"
+        self.environment = path / "environment.json"
+        self.data = path / "data.json"
+        self.splits = path / "splits.csv"
+        self.model = path / "model.json"
+        self.history = path / "history.csv"
+        self.status = path / "status.json"
+        self.log = path / "log.txt"
+        self.checkpoints = path / "checkpoints"
+        self.figures = path / "figures"
 
     def evaluation(self, split: str, checkpoint: str = "best") -> Path:
         """eval/<split>/ is of the best checkpoint; another one has a folder of its own beside it."""
         return self.path / "eval" / (split if checkpoint == "best" else f"{split}-{checkpoint}")
-
-    @property
-    def figures(self) -> Path:
-        return self.path / "figures"
 
     def write_json(self, path: Path, content: Any) -> None:
         write_atomically(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
