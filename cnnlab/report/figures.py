@@ -2,6 +2,7 @@
 
 import math
 import unicodedata
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -124,7 +125,8 @@ def _class_labels(axes: "Axes", classes: Sequence[str], cell: float) -> None:
     """Names along both axes: flat where they fit their cell, aslant for few classes, upright for many."""
     step = math.ceil(len(classes) / LABELS_UP_TO)
     places = range(0, len(classes), step)
-    labels = [_short(classes[place]) for place in places]
+    short = Counter(map(_short, set(classes)))  # names that are alike when shortened are told apart by number
+    labels = [f"{i} {_short(classes[i])}" if short[_short(classes[i])] > 1 else _short(classes[i]) for i in places]
     size = min(10.0, max(5.8, 0.76 * cell * step * 72))
     if max(map(_ems, labels)) * size < 0.95 * cell * step * 72:
         turn: dict[str, Any] = {"rotation": 0}

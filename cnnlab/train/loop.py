@@ -64,6 +64,7 @@ def fit(
         last_report = started
         for i in range(int(state.step) - current * program.steps_per_epoch, program.steps_per_epoch):
             if asked_to_stop():
+                check_finite(state, len(prepared.classes))  # nothing that has diverged is saved
                 raise Stopped(state)
             batch = training_batch(prepared, shuffled, i, experiment.data.batch_size)
             state = program.train_step(state, batch.x, batch.y, batch.mask)

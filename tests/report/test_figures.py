@@ -140,6 +140,14 @@ def test_class_labels_do_not_overlap(drawn, names):
     assert all(above.y0 >= below.y1 for above, below in pairwise(down))
 
 
+def test_names_that_are_alike_when_shortened_are_told_apart(drawn):
+    names = [f"a name so long that number {index} of it has to be left out" for index in range(3)]
+    axes = drawn(figures.confusion_matrix_png, random_report(4, [*names, "short"])).axes[0]
+    labels = [label.get_text() for label in axes.get_yticklabels()]
+    assert [label.split()[0] for label in labels] == ["0", "1", "2", "short"]
+    assert len(set(labels)) == 4
+
+
 @pytest.mark.parametrize(("name", "rotation"), [("cat", 0), ("a name too long", 40), ("三只猫和五只狗", 40)])
 def test_labels_turn_only_where_they_must(drawn, name, rotation):
     axes = drawn(figures.confusion_matrix_png, random_report(10, [name] * 10)).axes[0]

@@ -29,6 +29,13 @@ def test_divergence_names_the_step_and_the_reason(small, loss, why):
     assert str(error.value) == expected
 
 
+def test_a_state_that_has_diverged_is_not_handed_out_to_be_saved(small):
+    experiment, prepared, program = program_of(small)
+    lost = diverged(program.initial_state, 3, float("nan"))
+    with pytest.raises(Diverged, match="diverged at step 3"):
+        list(fit(program, experiment, prepared, lost, 0, lambda: True))
+
+
 def test_a_hopeless_rate_stops_at_once(small):
     overrides = ["optimizer.learning_rate=1e6", "data.augment=[]"]
     experiment, prepared, program = program_of(small, *overrides)
