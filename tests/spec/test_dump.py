@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from cnnlab.spec.dump import to_yaml
 from cnnlab.spec.load import parse
 from cnnlab.spec.schema import Experiment
+from tests.spec.test_schema import DEFAULTS
 
 counts = st.integers(1, 2**31)
 rates = st.floats(0, 1, exclude_max=True)
@@ -129,8 +130,7 @@ def test_every_default_is_written_and_nothing_is_null():
     text = to_yaml(parse("data: {source: digits}\nmodel: {layers: [relu, max_pool: 2, dense: classes]}\n", "s"))
     assert pyyaml.safe_load(text) == {
         "name": "experiment",
-        "seed": 0,
-        "data": {"source": "digits", "normalize": True, "batch_size": 64, "augment": []},
+        **DEFAULTS,
         "model": {
             "layers": [
                 "relu",
@@ -138,16 +138,6 @@ def test_every_default_is_written_and_nothing_is_null():
                 {"dense": {"features": "classes", "bias": True}},
             ]
         },
-        "loss": {"name": "cross_entropy", "label_smoothing": 0.0},
-        "optimizer": {
-            "name": "adamw",
-            "learning_rate": {"schedule": "cosine", "peak": 0.001, "warmup_epochs": 1.0, "end": 0.0},
-            "weight_decay": 0.01,
-            "beta1": 0.9,
-            "beta2": 0.999,
-            "epsilon": 1e-08,
-        },
-        "train": {"epochs": 30},
     }
 
 
