@@ -3,6 +3,8 @@
 from collections.abc import Callable
 
 import jax
+import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 from jax import Array
 
@@ -24,16 +26,16 @@ class Identity(Activation):
     function = staticmethod(lambda x: x)
 
 
+class HardThreshold(Activation):
+    """1 where x > 0, else 0 (McCulloch and Pitts 1943); its gradient is 0 everywhere."""
+
+    function = staticmethod(lambda x: (x > 0).astype(x.dtype))
+
+
 class Relu(Activation):
     """max(x, 0)."""
 
     function = staticmethod(jax.nn.relu)
-
-
-class Elu(Activation):
-    """x where positive, exp(x) - 1 elsewhere (Clevert, Unterthiner and Hochreiter 2016)."""
-
-    function = staticmethod(jax.nn.elu)
 
 
 class Gelu(Activation):
@@ -51,19 +53,13 @@ class Sigmoid(Activation):
 class Tanh(Activation):
     """The hyperbolic tangent."""
 
-    function = staticmethod(jax.numpy.tanh)
+    function = staticmethod(jnp.tanh)
 
 
-class Softplus(Activation):
-    """log(1 + exp(x))."""
+class ScaledTanh(Activation):
+    """1.7159 tanh(2x / 3), which maps ±1 to ±1 (LeCun, Bottou, Orr and Müller 1998, section 4.4)."""
 
-    function = staticmethod(jax.nn.softplus)
-
-
-class Swish(Activation):
-    """x sigmoid(x) (Ramachandran, Zoph and Le 2017), also called SiLU."""
-
-    function = staticmethod(jax.nn.swish)
+    function = staticmethod(lambda x: 1.7159 * jnp.tanh(x * (2 / 3)))
 
 
 class Softmax(Activation):
@@ -82,15 +78,74 @@ class LeakyRelu(nnx.Module):
         return jax.nn.leaky_relu(x, self.slope)
 
 
+class Prelu(nnx.Module):
+    """x where positive, a learned slope times x elsewhere: a slope for each of `features` channels, or one for all.
+
+    He, Zhang, Ren and Sun 2015, eq. 1; slopes start at 1/4.
+    """
+
+    def __init__(self, features: int = 1):
+        self.slope = nnx.Param(np.full(features, 0.25, np.float32))
+
+    def __call__(self, x: Array, mode: Mode = EVALUATION) -> Array:
+        return jnp.where(x > 0, x, self.slope[...] * x)
+
+
+class Elu(nnx.Module):
+    """x where positive, alpha (exp(x) - 1) elsewhere (Clevert, Unterthiner and Hochreiter 2016, eq. 15)."""
+
+    def __init__(self, alpha: float = 1.0):
+        self.alpha = alpha
+
+    def __call__(self, x: Array, mode: Mode = EVALUATION) -> Array:
+        return jax.nn.elu(x, self.alpha)
+
+
+class Softplus(nnx.Module):
+    """log(1 + exp(beta x)) / beta: a smooth rectifier, the nearer to it the larger beta."""
+
+    def __init__(self, beta: float = 1.0):
+        self.beta = beta
+
+    def __call__(self, x: Array, mode: Mode = EVALUATION) -> Array:
+        return jax.nn.softplus(self.beta * x) / self.beta
+
+
+class Swish(nnx.Module):
+    """x sigmoid(beta x), beta fixed or learned (Ramachandran, Zoph and Le 2017); with beta 1 also called SiLU."""
+
+    def __init__(self, beta: float = 1.0, learned: bool = False):
+        self.beta = nnx.Param(np.full(1, beta, np.float32)) if learned else beta
+
+    def __call__(self, x: Array, mode: Mode = EVALUATION) -> Array:
+        beta = self.beta[...] if isinstance(self.beta, nnx.Param) else self.beta
+        return x * jax.nn.sigmoid(beta * x)
+
+
+class Sine(nnx.Module):
+    """sin(frequency x) (Sitzmann et al. 2020, section 3)."""
+
+    def __init__(self, frequency: float = 1.0):
+        self.frequency = frequency
+
+    def __call__(self, x: Array, mode: Mode = EVALUATION) -> Array:
+        return jnp.sin(self.frequency * x)
+
+
+# By name, each with its defaults: what a network takes as its `activation`.
 ACTIVATIONS: dict[str, Callable[[], nnx.Module]] = {
     "identity": Identity,
+    "hard_threshold": HardThreshold,
     "relu": Relu,
     "leaky_relu": LeakyRelu,
+    "prelu": Prelu,
     "elu": Elu,
     "gelu": Gelu,
     "sigmoid": Sigmoid,
     "tanh": Tanh,
+    "scaled_tanh": ScaledTanh,
     "softplus": Softplus,
     "swish": Swish,
+    "sine": Sine,
     "softmax": Softmax,
 }

@@ -13,12 +13,15 @@ from cnnlab.layers.windows import ShapeError, show
 
 
 class Sequential(nnx.Module):
-    """Layers in order, each under its name: attributes, so that paths and checkpoints carry the names."""
+    """Layers in order, each under its name: attributes, so that paths and checkpoints carry the names.
 
-    def __init__(self, layers: Mapping[str, nnx.Module]):
-        self.order = tuple(layers)
-        for name, layer in layers.items():
-            setattr(self, name, layer)
+    None stands for a layer that is left out.
+    """
+
+    def __init__(self, layers: Mapping[str, nnx.Module | None]):
+        self.order = tuple(name for name, layer in layers.items() if layer is not None)
+        for name in self.order:
+            setattr(self, name, layers[name])
 
     def __call__(self, x: Array, mode: Mode = EVALUATION) -> Array:
         for i, name in enumerate(self.order):
@@ -40,6 +43,28 @@ class Residual(nnx.Module):
             raise ShapeError(message, hint="give the shortcut a conv with the body's features and stride")
         y = y + skip
         return y if self.activation is None else self.activation(y, mode.child(2))
+
+
+def crop_concat(skip: Array, x: Array) -> Array:
+    """The centre of `skip`, as large as x, and x, joined over channels; of an odd surplus the larger half is behind.
+
+    Raises ShapeError where `skip` is smaller than x.
+    """
+    surplus = [n - m for n, m in zip(skip.shape[1:-1], x.shape[1:-1], strict=True)] if skip.ndim == x.ndim else [-1]
+    if any(cut < 0 for cut in surplus):
+        raise ShapeError(f"the body gives {show(x.shape[1:])}, and {show(skip.shape[1:])} cannot be cropped to it")
+    window = tuple(slice(cut // 2, cut // 2 + m) for cut, m in zip(surplus, x.shape[1:-1], strict=True))
+    return jnp.concatenate([skip[(slice(None), *window)], x], -1)
+
+
+class CropConcat(nnx.Module):
+    """x and body(x) joined over channels, x cropped at its centre to the body's size (Ronneberger et al. 2015)."""
+
+    def __init__(self, body: nnx.Module):
+        self.body = body
+
+    def __call__(self, x: Array, mode: Mode = EVALUATION) -> Array:
+        return crop_concat(x, self.body(x, mode.child(0)))
 
 
 class Branches(nnx.Module):

@@ -1,4 +1,4 @@
-"""Convolution in one, two and three dimensions: plain, grouped, depthwise, separable, transposed; and dense."""
+"""Convolution in one, two and three dimensions: plain, grouped, transposed; and dense."""
 
 import jax
 import jax.numpy as jnp
@@ -9,6 +9,7 @@ from jaxtyping import Float
 
 from cnnlab.layers.initialize import Initializer
 from cnnlab.layers.mode import EVALUATION, Mode
+from cnnlab.layers.pad import padded
 from cnnlab.layers.windows import Padding, PerAxis, ShapeError, check_fits, pads, per_axis, show, spatial_axes
 
 Map = Float[Array, "batch *space channel"]
@@ -44,17 +45,56 @@ class _Windowed(nnx.Module):
         self.stride = per_axis(stride, axes, "stride")
         self.dilation = per_axis(dilation, axes, "dilation")
         self.padding, self.groups = padding, groups
-        self.kernel = nnx.Param(init.he((*self.window, in_features // groups, features)))
+        self.kernel = nnx.Param(init.kernel((*self.window, in_features // groups, features)))
         self.bias = nnx.Param(np.zeros(features, np.float32)) if bias else None
 
 
 class Conv(_Windowed):
-    """Cross-correlation of [batch, *space, in_features] with a kernel [*kernel, in_features / groups, features]."""
+    """Cross-correlation of [batch, *space, in_features] with a kernel [*kernel, in_features / groups, features].
+
+    `padding_mode` says what stands beyond the border: zeros, or the map itself (reflect, replicate, circular).
+    Raises ShapeError where nothing is padded and the mode would mean nothing.
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        features: int,
+        kernel: PerAxis,
+        *,
+        axes: int,
+        stride: PerAxis = 1,
+        padding: Padding = "same",
+        padding_mode: str = "zeros",
+        dilation: PerAxis = 1,
+        groups: int = 1,
+        bias: bool = True,
+        init: Initializer,
+    ):
+        super().__init__(
+            in_features,
+            features,
+            kernel,
+            axes=axes,
+            stride=stride,
+            padding=padding,
+            dilation=dilation,
+            groups=groups,
+            bias=bias,
+            init=init,
+        )
+        if padding_mode != "zeros" and padding in ("valid", 0):
+            raise ShapeError(
+                f"padding {padding} has no border to fill by padding_mode {padding_mode}", hint="leave one of them out"
+            )
+        self.padding_mode = padding_mode
 
     def __call__(self, x: Map, mode: Mode = EVALUATION) -> NewMap:
         space = x.shape[1 : 1 + spatial_axes(x.shape)]
         padding = pads(self.padding, space, self.window, self.stride, self.dilation)
         check_fits(space, self.window, self.dilation, padding)
+        if self.padding_mode != "zeros":
+            x, padding = padded(x, padding, self.padding_mode), ((0, 0),) * len(space)
         y = jax.lax.conv_general_dilated(
             x,
             self.kernel[...],
@@ -67,72 +107,6 @@ class Conv(_Windowed):
         return y if self.bias is None else y + self.bias[...]
 
 
-class DepthwiseConv(Conv):
-    """Every input channel is convolved by itself, to `features / in_features` channels."""
-
-    def __init__(
-        self,
-        in_features: int,
-        features: int | None,
-        kernel: PerAxis,
-        *,
-        axes: int,
-        stride: PerAxis = 1,
-        padding: Padding = "same",
-        dilation: PerAxis = 1,
-        bias: bool = True,
-        init: Initializer,
-    ):
-        features = in_features if features is None else features
-        if features % in_features:
-            raise ShapeError(f"features {features} is no multiple of the {in_features} input channels")
-        super().__init__(
-            in_features,
-            features,
-            kernel,
-            axes=axes,
-            stride=stride,
-            padding=padding,
-            dilation=dilation,
-            groups=in_features,
-            bias=bias,
-            init=init,
-        )
-
-
-class SeparableConv(nnx.Module):
-    """A depthwise convolution, then a 1x1 to `features` channels (Chollet 2017)."""
-
-    def __init__(
-        self,
-        in_features: int,
-        features: int,
-        kernel: PerAxis,
-        *,
-        axes: int,
-        stride: PerAxis = 1,
-        padding: Padding = "same",
-        dilation: PerAxis = 1,
-        bias: bool = True,
-        init: Initializer,
-    ):
-        self.depthwise = DepthwiseConv(
-            in_features,
-            None,
-            kernel,
-            axes=axes,
-            stride=stride,
-            padding=padding,
-            dilation=dilation,
-            bias=False,
-            init=init,
-        )
-        self.pointwise = Conv(in_features, features, 1, axes=axes, bias=bias, init=init)
-
-    def __call__(self, x: Map, mode: Mode = EVALUATION) -> NewMap:
-        return self.pointwise(self.depthwise(x))
-
-
 class ConvTranspose(_Windowed):
     """The gradient of a convolution with respect to its input, as a layer (Dumoulin and Visin, chapter 4).
 
@@ -141,6 +115,8 @@ class ConvTranspose(_Windowed):
     """
 
     def _cuts(self, space: tuple[int, ...]) -> tuple[tuple[int, int], ...]:
+        if self.padding == "ceil":
+            raise ShapeError("padding cannot be ceil in a transposed convolution", hint="say same, valid or numbers")
         if self.padding != "same":
             return pads(self.padding, space, self.window, self.stride, self.dilation)
         cuts = []
@@ -175,7 +151,7 @@ class Dense(nnx.Module):
     """x W + b over the last axis: [batch, in_features] to [batch, features]."""
 
     def __init__(self, in_features: int, features: int, *, bias: bool = True, init: Initializer):
-        self.kernel = nnx.Param(init.lecun((in_features, features)))
+        self.kernel = nnx.Param(init.kernel((in_features, features), "lecun_normal"))
         self.bias = nnx.Param(np.zeros(features, np.float32)) if bias else None
 
     def __call__(self, x: Map, mode: Mode = EVALUATION) -> Float[Array, "batch features"]:
@@ -189,4 +165,4 @@ class Dense(nnx.Module):
         return y if self.bias is None else y + self.bias[...]
 
 
-__all__ = ["Conv", "ConvTranspose", "Dense", "DepthwiseConv", "Map", "SeparableConv", "spatial_axes"]
+__all__ = ["Conv", "ConvTranspose", "Dense", "Map", "spatial_axes"]

@@ -14,11 +14,12 @@ class BatchNorm(nnx.Module):
     """Ioffe and Szegedy 2015: per channel, by the batch's statistics in training, by running ones otherwise.
 
     `momentum` is the share of the old value that a step keeps (torch's momentum is 1 minus it). As in torch
-    the running variance takes the unbiased estimate, n / (n - 1) times the batch's.
+    the running variance takes the unbiased estimate, n / (n - 1) times the batch's. A `frozen` one goes by its
+    running statistics in training too, and leaves them as they are.
     """
 
     def __init__(self, features: int, *, epsilon: float = 1e-5, momentum: float = 0.9):
-        self.epsilon, self.momentum = epsilon, momentum
+        self.epsilon, self.momentum, self.frozen = epsilon, momentum, False
         self.scale, self.bias = nnx.Param(np.ones(features, np.float32)), nnx.Param(np.zeros(features, np.float32))
         self.mean, self.var = (
             nnx.BatchStat(np.zeros(features, np.float32)),
@@ -27,7 +28,7 @@ class BatchNorm(nnx.Module):
 
     def __call__(self, x: Map, mode: Mode = EVALUATION) -> Map:
         mean, var = self.mean[...], self.var[...]
-        if mode.train:
+        if mode.train and not self.frozen:
             axes = tuple(range(x.ndim - 1))
             batch_mean, batch_var = x.mean(axes), x.var(axes)
             count = x.size // x.shape[-1]

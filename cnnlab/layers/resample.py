@@ -1,4 +1,4 @@
-"""Layers that change a map's size or form without weights: flatten, pad, upsample."""
+"""Layers that change a map's size or form without weights: flatten and back, upsample."""
 
 import jax
 import jax.numpy as jnp
@@ -9,33 +9,32 @@ from jaxtyping import Float
 from cnnlab.layers.conv import Map
 from cnnlab.layers.mode import EVALUATION, Mode
 from cnnlab.layers.pool import Pooled
-from cnnlab.layers.windows import Padding, PerAxis, ShapeError, pads, per_axis, show, spatial_axes
-
-_NUMPY_MODES = {"zeros": "constant", "reflect": "reflect", "replicate": "edge", "circular": "wrap"}
+from cnnlab.layers.windows import PerAxis, per_axis, spatial_axes
 
 
 class Flatten(nnx.Module):
-    """[batch, *space, channel] to [batch, everything], channels fastest."""
+    """[batch, *space, channel] to [batch, everything], channels fastest.
+
+    `grid` is the map's shape [*space, channel] where it is known: what follows has weights in this order.
+    """
+
+    def __init__(self, grid: tuple[int, ...] = ()):
+        self.grid = grid
 
     def __call__(self, x: Float[Array, "batch ..."], mode: Mode = EVALUATION) -> Float[Array, "batch features"]:
         return x.reshape(x.shape[0], -1)
 
 
-class Pad(nnx.Module):
-    """More positions around the map: zeros, or the map itself reflected, replicated or taken as circular."""
+class Unflatten(nnx.Module):
+    """[batch, features] to a map [batch, *shape], channels fastest: what Flatten undoes."""
 
-    def __init__(self, padding: Padding, *, axes: int, mode: str = "zeros"):
-        if isinstance(padding, str):
-            raise ShapeError(f"padding must be numbers here, not {padding}")
-        ones = (1,) * axes
-        self.padding, self.mode = pads(padding, ones, ones, ones, ones), mode
+    def __init__(self, shape: tuple[int, ...]):
+        self.shape = shape
 
-    def __call__(self, x: Map, mode: Mode = EVALUATION) -> Pooled:
-        space = x.shape[1:-1]
-        room = {"reflect": -1, "circular": 0}.get(self.mode)
-        if room is not None and any(max(p) > n + room for p, n in zip(self.padding, space, strict=True)):
-            raise ShapeError(f"the map is {show(space)} here, too small for {self.mode} padding {self.padding}")
-        return jnp.pad(x, ((0, 0), *self.padding, (0, 0)), mode=_NUMPY_MODES[self.mode])
+    def __call__(
+        self, x: Float[Array, "batch features"], mode: Mode = EVALUATION
+    ) -> Float[Array, "batch *space channel"]:
+        return x.reshape(x.shape[0], *self.shape)
 
 
 class Upsample(nnx.Module):
@@ -45,9 +44,20 @@ class Upsample(nnx.Module):
         self.factor, self.method = per_axis(factor, axes, "factor"), method
 
     def __call__(self, x: Map, mode: Mode = EVALUATION) -> Pooled:
-        if self.method == "nearest":
-            for axis, factor in enumerate(self.factor, start=1):
-                x = jnp.repeat(x, factor, axis)
-            return x
-        space = [n * f for n, f in zip(x.shape[1 : 1 + spatial_axes(x.shape)], self.factor, strict=True)]
-        return jax.image.resize(x, (x.shape[0], *space, x.shape[-1]), "linear")
+        spatial_axes(x.shape)
+        for axis, factor in enumerate(self.factor, start=1):
+            x = jnp.repeat(x, factor, axis) if self.method == "nearest" else _linear(x, axis, factor)
+        return x
+
+
+def _linear(x: Array, axis: int, factor: int) -> Array:
+    """`factor` times as many positions along an axis: each of a position's new ones between two old ones."""
+    size = x.shape[axis]
+    beside = [(1, 1) if i == axis else (0, 0) for i in range(x.ndim)]
+    held = jnp.pad(x, beside, mode="edge")
+    before, after = (jax.lax.slice_in_dim(held, i, i + size, axis=axis) for i in (0, 2))
+    parts = []
+    for phase in range(factor):
+        offset = (phase + 0.5) / factor - 0.5  # of the new centre from the old one
+        parts.append((1 - abs(offset)) * x + abs(offset) * (before if offset < 0 else after))
+    return jnp.stack(parts, axis + 1).reshape(*x.shape[:axis], size * factor, *x.shape[axis + 1 :])

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from cnnlab.layers.compose import Sequential
+from cnnlab.layers.resample import Flatten
 from cnnlab.layers.windows import ShapeError
 
 _TAKEN = frozenset(dir(Sequential({})))  # a layer is an attribute, and must not hide one of the module's own
@@ -33,6 +34,8 @@ class Stack:
             if name in self.layers or name in _TAKEN:
                 raise ShapeError(f"the name '{name}' is taken", hint="choose another")
             layer = make()
+            if isinstance(layer, Flatten):
+                layer.grid = self.shape
             example = jax.ShapeDtypeStruct((1, *self.shape), jnp.float32)
             self.shape = jax.eval_shape(layer, example).shape[1:]
         except ShapeError as error:

@@ -39,7 +39,11 @@ def pads(
     stride: tuple[int, ...],
     dilation: tuple[int, ...],
 ) -> Pads:
-    """Zeros before and after on every axis; `same` gives ceil(size / stride), the odd zero behind."""
+    """Zeros before and after on every axis.
+
+    `same` gives ceil(size / stride), the odd zero behind. `ceil` adds behind what a last window lacks, so that
+    none is left out that begins on the map (torch's ceil_mode).
+    """
     if padding == "valid":
         return ((0, 0),) * len(space)
     if padding == "same":
@@ -47,6 +51,13 @@ def pads(
         for size, k, s, d in zip(space, window, stride, dilation, strict=True):
             total = max((-(-size // s) - 1) * s + (k - 1) * d + 1 - size, 0)
             result.append((total // 2, total - total // 2))
+        return tuple(result)
+    if padding == "ceil":
+        result = []
+        for size, k, s, d in zip(space, window, stride, dilation, strict=True):
+            reach = (k - 1) * d + 1
+            lacking = -(size - reach) % s
+            result.append((0, lacking if lacking < reach else 0))
         return tuple(result)
     if isinstance(padding, int):
         return ((padding, padding),) * len(space)

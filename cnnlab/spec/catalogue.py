@@ -3,11 +3,11 @@
 from typing import Any, get_args
 
 from cnnlab.spec import schema
-from cnnlab.spec.architectures import NAMES
+from cnnlab.spec.architectures import NAMES, ModelSpec
 from cnnlab.spec.types import Frozen
 from cnnlab.spec.vocabulary import VOCABULARY
 
-_CHOOSERS = ("name", "source", "schedule", "input", "classes")  # not settings of the thing itself
+_CHOOSERS = ("name", "source", "schedule")  # not settings of the thing itself
 _CLASSES: dict[str, tuple[type[Frozen], ...]] = {
     "sources": (schema.Digits, schema.Npz, schema.ImageFolder),
     "optimizers": (schema.SGD, schema.Momentum, schema.Adam, schema.AdamW),
@@ -34,7 +34,8 @@ def catalogue(kind: str) -> list[tuple[str, str]]:
 
 def settings(cls: type[Frozen]) -> str:
     """The keys of a schema class; those with a default after the required ones."""
-    fields = {name: field for name, field in cls.model_fields.items() if name not in _CHOOSERS}
+    common = ModelSpec.model_fields if issubclass(cls, ModelSpec) else {}
+    fields = {name: field for name, field in cls.model_fields.items() if name not in _CHOOSERS and name not in common}
     required = [name for name, field in fields.items() if field.is_required()]
     return ", ".join(
         [*required, *(f"{name}={_text(field.default)}" for name, field in fields.items() if name not in required)]

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from cnnlab.spec.schema import Constant, Experiment, LayersModel, Schedule, Step
-from cnnlab.spec.vocabulary import Branches, LayerSpec, Repeat, Residual
+from cnnlab.spec.vocabulary import Branches, CropConcat, LayerSpec, Repeat, Residual
 from cnnlab.spec.yaml import Path
 
 
@@ -11,6 +11,7 @@ def contradictions(experiment: Experiment) -> Iterator[tuple[Path, str]]:
     """Each as the path of one of the settings, as if no short form was used, and a sentence that names both."""
     yield from _split(experiment)
     yield from _learning(experiment)
+    yield from _transfer(experiment)
     for i, augmentation in enumerate(experiment.data.augment):
         given = augmentation.model_dump(exclude_none=True)
         if len(given) != 1:
@@ -63,6 +64,17 @@ def _learning(experiment: Experiment) -> Iterator[tuple[Path, str]]:
         yield ("optimizer", "nesterov"), "nesterov needs a momentum above 0"
 
 
+def _transfer(experiment: Experiment) -> Iterator[tuple[Path, str]]:
+    model, epochs = experiment.model, experiment.train.epochs
+    if model.new_head and model.weights is None:
+        yield ("model", "new_head"), "a new head on what? Give model.weights, or leave it out"
+    if model.unfreeze_at_epoch is not None and not model.freeze:
+        yield ("model", "unfreeze_at_epoch"), "nothing is frozen: give model.freeze, or leave it out"
+    elif model.unfreeze_at_epoch is not None and model.unfreeze_at_epoch >= epochs:
+        message = f"epoch {model.unfreeze_at_epoch} never comes: train.epochs is {epochs}, counted from 0"
+        yield ("model", "unfreeze_at_epoch"), message
+
+
 def _names(layers: tuple[LayerSpec, ...], path: Path) -> Iterator[tuple[Path, str]]:
     seen: dict[str, int] = {}
     for i, layer in enumerate(layers):
@@ -73,8 +85,10 @@ def _names(layers: tuple[LayerSpec, ...], path: Path) -> Iterator[tuple[Path, st
         seen[name] = i
         if isinstance(layer, Residual):
             yield from _names(layer.body, (*here, "residual", "body"))
-            if layer.shortcut != "identity":
-                yield from _names(layer.shortcut, (*here, "residual", "shortcut"))  # type: ignore[arg-type]
+            if not isinstance(layer.shortcut, str):
+                yield from _names(layer.shortcut, (*here, "residual", "shortcut"))
+        elif isinstance(layer, CropConcat):
+            yield from _names(layer.body, (*here, "crop_concat", "body"))
         elif isinstance(layer, Branches):
             for j, branch in enumerate(layer.lists):
                 yield from _names(branch, (*here, "branches", "lists", j))

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Union
 
-from pydantic import Discriminator, Field, Tag
+from pydantic import BeforeValidator, Discriminator, Field, Tag, create_model
+from pydantic_core import PydanticCustomError
 
 from cnnlab.spec.types import (
     Bool,
+    Float,
     Frozen,
     Name,
     NonNegativeFloat,
@@ -30,6 +32,52 @@ def words_or(words: Any, values: Any, what: str) -> Any:
     ]
 
 
+class ConstantInit(Frozen):
+    """Every weight the same."""
+
+    constant: Float
+
+
+InitName = Literal[
+    "xavier_normal",
+    "xavier_uniform",
+    "he_normal",
+    "he_uniform",
+    "lecun_normal",
+    "lecun_uniform",
+    "orthogonal",
+]
+
+
+def _constant(value: Any) -> Any:
+    if not isinstance(value, dict | ConstantInit):
+        raise PydanticCustomError("init", "must be the name of a rule, or {constant: 0.1}")
+    return value
+
+
+if TYPE_CHECKING:
+    InitRule = InitName | ConstantInit
+else:
+    InitRule = words_or(InitName, Annotated[ConstantInit, BeforeValidator(_constant)], "a mapping {constant: 0.1}")
+Init = Annotated[InitRule | None, Field(description="of the weights; default: model.init, else the layer's own")]
+PaddingMode = Literal["zeros", "reflect", "replicate", "circular"]
+ActivationName = Literal[
+    "identity",
+    "hard_threshold",
+    "relu",
+    "leaky_relu",
+    "prelu",
+    "elu",
+    "gelu",
+    "sigmoid",
+    "tanh",
+    "scaled_tanh",
+    "softplus",
+    "swish",
+    "sine",
+]
+
+
 class LayerSpec(Frozen):
     """One entry of `layers:`. `kind` is its word, `short` the key that a bare value stands for."""
 
@@ -43,38 +91,80 @@ class LayerSpec(Frozen):
             cls.kind, cls.tags = kind, (kind,)
 
 
-class Windowed(LayerSpec):
-    """What the convolutions share."""
+def _word(kind: str, about: str) -> type[LayerSpec]:
+    """A layer without keys. It must be assigned to its word in CamelCase, or it cannot be pickled."""
+    name = "".join(map(str.capitalize, kind.split("_")))
+    return create_model(name, __base__=LayerSpec, __doc__=about, __module__=__name__, __cls_kwargs__={"kind": kind})
 
+
+# ---------------------------------------------------------------- with weights
+
+
+class Featured(LayerSpec):
     features: PositiveInt = Field(description="output channels")
+
+
+class Convolution(LayerSpec):
+    """What all convolutions share."""
+
     kernel: PerAxis
     stride: PerAxis = 1
     padding: Padding = "same"
     dilation: PerAxis = 1
     bias: Bool = True
+    init: Init = None
 
 
-class Conv(Windowed, kind="conv"):
+class PaddedConvolution(Convolution):
+    padding_mode: PaddingMode = Field(default="zeros", description="what stands beyond the border")
+
+
+class Conv(PaddedConvolution, Featured, kind="conv"):
     groups: PositiveInt = 1
 
 
-class ConvTranspose(Conv, kind="conv_transpose"):
+class ConvTranspose(Convolution, Featured, kind="conv_transpose"):
     """The gradient of a convolution with respect to its input, as a layer."""
 
-
-class DepthwiseConv(LayerSpec, kind="depthwise_conv"):
-    """Each channel by itself: `features` is a multiple of the input's channels (default: as many)."""
-
-    features: PositiveInt | None = None
-    kernel: PerAxis
-    stride: PerAxis = 1
-    padding: Padding = "same"
-    dilation: PerAxis = 1
-    bias: Bool = True
+    groups: PositiveInt = 1
 
 
-class SeparableConv(Windowed, kind="separable_conv"):
+class DepthwiseConv(PaddedConvolution, kind="depthwise_conv"):
+    """Each channel by itself."""
+
+    features: PositiveInt | None = Field(
+        default=None, description="a multiple of the input's channels; default: as many"
+    )
+
+
+class SeparableConv(PaddedConvolution, Featured, kind="separable_conv"):
     """A depthwise convolution, then a 1x1 to `features` channels."""
+
+
+class SpatiallySeparableConv(PaddedConvolution, Featured, kind="spatially_separable_conv"):
+    """A convolution along each axis: k x 1, then 1 x k."""
+
+
+class Dense(LayerSpec, kind="dense"):
+    short: ClassVar[str | None] = "features"
+    if TYPE_CHECKING:
+        features: int | Literal["classes"]
+    else:
+        features: words_or(Literal["classes"], PositiveInt, "a whole number")
+    bias: Bool = True
+    init: Init = None
+
+
+class SqueezeExcite(LayerSpec, kind="squeeze_excite"):
+    """The map times a gate for each channel, made from the channels' means (Hu, Shen and Sun 2018)."""
+
+    short: ClassVar[str | None] = "reduction"
+    reduction: PositiveInt = Field(default=16, description="channels over hidden units, of which there is one at least")
+    activation: ActivationName = "relu"
+    init: Init = None
+
+
+# ---------------------------------------------------------------- pooling and size
 
 
 class Pool(LayerSpec):
@@ -85,23 +175,56 @@ class Pool(LayerSpec):
 
 
 class MaxPool(Pool, kind="max_pool"):
-    pass
+    """The largest value of each window."""
 
 
 class AvgPool(Pool, kind="avg_pool"):
-    """Padded positions do not count in the average."""
+    """The mean of each window; padded positions do not count."""
 
 
-class GlobalAvgPool(LayerSpec, kind="global_avg_pool"):
-    pass
+class AdaptivePool(LayerSpec):
+    short: ClassVar[str | None] = "size"
+    size: PerAxis = Field(description="of the output, whatever the input's is")
 
 
-class GlobalMaxPool(LayerSpec, kind="global_max_pool"):
-    pass
+class AdaptiveMaxPool(AdaptivePool, kind="adaptive_max_pool"):
+    """The largest value of each of `size` windows that cover the map."""
 
 
-class Flatten(LayerSpec, kind="flatten"):
-    pass
+class AdaptiveAvgPool(AdaptivePool, kind="adaptive_avg_pool"):
+    """The mean of each of `size` windows that cover the map."""
+
+
+GlobalMaxPool = _word("global_max_pool", "The maximum over space: a vector.")
+GlobalAvgPool = _word("global_avg_pool", "The mean over space: a vector.")
+
+
+class SpatialPyramidPool(LayerSpec, kind="spatial_pyramid_pool"):
+    """Adaptive pools of several sizes in one vector, whose length no input changes (He et al. 2014)."""
+
+    short: ClassVar[str | None] = "levels"
+    levels: Annotated[tuple[PositiveInt, ...], Field(min_length=1)] = Field(
+        default=(1, 2, 4), description="positions along every axis"
+    )
+    method: Literal["max", "avg"] = "max"
+
+
+Flatten = _word("flatten", "All of the map as a vector, channels fastest.")
+
+
+class Upsample(LayerSpec, kind="upsample"):
+    short: ClassVar[str | None] = "factor"
+    factor: PerAxis = 2
+    method: Literal["nearest", "bilinear"] = "nearest"
+
+
+class Pad(LayerSpec, kind="pad"):
+    short: ClassVar[str | None] = "padding"
+    padding: Padding
+    mode: PaddingMode = "zeros"
+
+
+# ---------------------------------------------------------------- normalisation and dropout
 
 
 class Norm(LayerSpec):
@@ -117,7 +240,7 @@ class LayerNorm(Norm, kind="layer_norm"):
 
 
 class InstanceNorm(Norm, kind="instance_norm"):
-    pass
+    """Over space of each example, channel by channel (Ulyanov, Vedaldi and Lempitsky 2016)."""
 
 
 class GroupNorm(Norm, kind="group_norm"):
@@ -125,75 +248,68 @@ class GroupNorm(Norm, kind="group_norm"):
     groups: PositiveInt = 32
 
 
-class Dropout(LayerSpec, kind="dropout"):
+class Dropped(LayerSpec):
     short: ClassVar[str | None] = "rate"
-    rate: Rate = 0.5
+    rate: Rate = Field(default=0.5, description="share that training drops")
 
 
-class Dense(LayerSpec, kind="dense"):
-    short: ClassVar[str | None] = "features"
-    if TYPE_CHECKING:
-        features: int | Literal["classes"]
-    else:
-        features: words_or(Literal["classes"], PositiveInt, "a whole number")
-    bias: Bool = True
+class Dropout(Dropped, kind="dropout"):
+    """Elements are dropped."""
 
 
-class Upsample(LayerSpec, kind="upsample"):
-    short: ClassVar[str | None] = "factor"
-    factor: PerAxis = 2
-    method: Literal["nearest", "bilinear"] = "nearest"
+class SpatialDropout(Dropped, kind="spatial_dropout"):
+    """Whole channels are dropped (Tompson et al. 2015)."""
 
 
-class Pad(LayerSpec, kind="pad"):
-    short: ClassVar[str | None] = "padding"
-    padding: Padding
-    mode: Literal["zeros", "reflect", "replicate", "circular"] = "zeros"
+class StochasticDepth(Dropped, kind="stochastic_depth"):
+    """Whole examples are dropped: for the end of a residual's body (Huang et al. 2016)."""
+
+    rate: Rate = Field(default=0.2, description="share that training drops")
 
 
-ActivationName = Literal["identity", "relu", "leaky_relu", "elu", "gelu", "sigmoid", "tanh", "softplus", "swish"]
+# ---------------------------------------------------------------- activations
+
+Identity = _word("identity", "x.")
+HardThreshold = _word("hard_threshold", "1 where x > 0, else 0; nothing before it learns.")
+Relu = _word("relu", "max(x, 0).")
+Gelu = _word("gelu", "x times the normal distribution's probability of less than x.")
+Sigmoid = _word("sigmoid", "1 / (1 + exp(-x)).")
+Tanh = _word("tanh", "The hyperbolic tangent.")
+ScaledTanh = _word("scaled_tanh", "1.7159 tanh(2x / 3).")
+Softmax = _word("softmax", "exp(x) over its sum along the channels.")
 
 
-class Activation(LayerSpec):
-    pass
-
-
-class Identity(Activation, kind="identity"):
-    pass
-
-
-class Relu(Activation, kind="relu"):
-    pass
-
-
-class LeakyRelu(Activation, kind="leaky_relu"):
+class LeakyRelu(LayerSpec, kind="leaky_relu"):
     short: ClassVar[str | None] = "slope"
     slope: NonNegativeFloat = 0.01
 
 
-class Elu(Activation, kind="elu"):
-    pass
+class Prelu(LayerSpec, kind="prelu"):
+    """A leaky ReLU whose slope is learned, from 1/4 on."""
+
+    shared: Bool = Field(default=False, description="one slope for all channels")
 
 
-class Gelu(Activation, kind="gelu"):
-    pass
+class Elu(LayerSpec, kind="elu"):
+    """x where positive, alpha (exp(x) - 1) elsewhere."""
+
+    alpha: PositiveFloat = 1.0
 
 
-class Sigmoid(Activation, kind="sigmoid"):
-    pass
+class Softplus(LayerSpec, kind="softplus"):
+    """log(1 + exp(beta x)) / beta."""
+
+    beta: PositiveFloat = 1.0
 
 
-class Tanh(Activation, kind="tanh"):
-    pass
+class Swish(LayerSpec, kind="swish"):
+    """x sigmoid(beta x)."""
+
+    beta: NonNegativeFloat = 1.0
+    learned: Bool = Field(default=False, description="whether beta is learned, from the given one on")
 
 
-class Softplus(Activation, kind="softplus"):
-    pass
+class Sine(LayerSpec, kind="sine"):
+    """sin(frequency x)."""
 
-
-class Swish(Activation, kind="swish"):
-    pass
-
-
-class Softmax(Activation, kind="softmax"):
-    pass
+    frequency: PositiveFloat = 1.0

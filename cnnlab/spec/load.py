@@ -28,11 +28,17 @@ def load(path: Path, overrides: list[str] | None = None) -> Experiment:
 
 
 def _anchored(experiment: Experiment, folder: Path) -> Experiment:
-    """The data's path as an absolute one; in a spec it starts at the spec's folder."""
-    if not isinstance(experiment.data, Npz | ImageFolder):
-        return experiment
-    path = str((folder / Path(experiment.data.path).expanduser()).resolve())
-    return experiment.model_copy(update={"data": experiment.data.model_copy(update={"path": path})})
+    """The paths of data and weights as absolute ones; in a spec they start at the spec's folder."""
+
+    def absolute(path: str) -> str:
+        return str((folder / Path(path).expanduser()).resolve())
+
+    data, model = experiment.data, experiment.model
+    if isinstance(data, Npz | ImageFolder):
+        data = data.model_copy(update={"path": absolute(data.path)})
+    if model.weights is not None:
+        model = model.model_copy(update={"weights": absolute(model.weights)})
+    return experiment.model_copy(update={"data": data, "model": model})
 
 
 def parse(

@@ -39,7 +39,7 @@ def sentence(details: Any, document: yaml.Document) -> SpecError:
     message: str = _MESSAGES.get(kind) or details["msg"][:1].lower() + details["msg"][1:]
     for name, text in (details.get("ctx") or {}).items():
         message = message.replace("{" + name + "}", str(text))
-    shown = "" if kind in ("no_short_form", "two_names") else f", not {_show(value)}"
+    shown = "" if kind in ("no_short_form", "two_names", "twice") else f", not {_show(value)}"
     return SpecError(f"{dotted(path)}: {message}{shown}", where=where)
 
 
@@ -50,6 +50,7 @@ _MESSAGES = {
     "bool_type": "must be true or false",
     "string_type": "must be text",
     "tuple_type": "must be a list",
+    "dict_type": "must be a mapping of keys",
     "model_type": "must be a mapping of keys",
     "model_attributes_type": "must be a mapping of keys",
     "greater_than": "must be greater than {gt}",

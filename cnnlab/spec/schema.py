@@ -2,9 +2,10 @@
 
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Union
 
-from pydantic import BeforeValidator, Discriminator, Field, Tag
+from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag
+from pydantic_core import PydanticCustomError
 
-from cnnlab.spec.architectures import ARCHITECTURES, Architecture, Classes, Input, architecture_tag, tagged
+from cnnlab.spec.architectures import ARCHITECTURES, Architecture, ModelSpec, architecture_tag, tagged
 from cnnlab.spec.types import (
     Bool,
     Fraction,
@@ -42,9 +43,27 @@ class Augmentation(Frozen):
     noise: NonNegativeFloat | None = Field(default=None, description="normal, in standard deviations of the data")
 
 
+def _as_text(value: Any) -> Any:
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+def _distinct(names: tuple[str, ...]) -> tuple[str, ...]:
+    for name in names:
+        if names.count(name) > 1:
+            raise PydanticCustomError("twice", "names '{name}' twice", {"name": name})
+    return names
+
+
+# A class called 5 may be written as a number.
+ClassName = Annotated[Str, BeforeValidator(_as_text, json_schema_input_type=str | int)]
+
+
 class DataSpec(Frozen):
     """What every source has."""
 
+    classes: Annotated[tuple[ClassName, ...], Field(min_length=2), AfterValidator(_distinct)] | None = Field(
+        default=None, description="only these, in this order; default: all of the source"
+    )
     split: Split | None = Field(default=None, description="default: 0.7, 0.15, 0.15 of what the source leaves open")
     resize: PerAxis | None = Field(default=None, description="size of every spatial axis, or one per axis")
     normalize: Bool = Field(default=True, description="mean 0 and deviation 1 per channel, as in the training split")
@@ -89,13 +108,11 @@ class ImageFolder(DataSpec):
 # ---------------------------------------------------------------- model
 
 
-class LayersModel(Frozen):
+class LayersModel(ModelSpec):
     """A network of one's own: layers, written out."""
 
     tags = ("layers",)
     layers: Layers
-    input: Input | None = Field(default=None, description="[height, width, channels]; default: the data's")
-    classes: Classes | None = Field(default=None, description="default: the data's")
 
 
 # ---------------------------------------------------------------- learning
@@ -156,6 +173,9 @@ class OptimizerSpec(Frozen):
         ] = Cosine()
     weight_decay: NonNegativeFloat = Field(default=0.0, description="on weights; not on biases and normalisation")
     clip_norm: PositiveFloat | None = Field(default=None, description="largest norm of the whole gradient")
+    layer_rates: dict[Str, NonNegativeFloat] = Field(
+        default={}, description="factors on the learning rate by path or pattern of layers; the last match counts"
+    )
 
 
 class SGD(OptimizerSpec):

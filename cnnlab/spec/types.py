@@ -1,6 +1,6 @@
 """The scalar types of the schema: strict, so that `"3"` is no number and `true` is no 1."""
 
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, Strict
 from pydantic_core import PydanticCustomError, PydanticKnownError
@@ -58,7 +58,7 @@ def _padding(value: Any) -> Any:
     def number(v: Any) -> bool:
         return isinstance(v, int) and not isinstance(v, bool) and v >= 0
 
-    if value in ("same", "valid") or number(value):
+    if value in ("same", "valid", "ceil") or number(value):
         return value
     if isinstance(value, list | tuple) and value:
         if all(number(v) for v in value):
@@ -66,10 +66,14 @@ def _padding(value: Any) -> Any:
         pairs = [p for p in value if isinstance(p, list | tuple) and len(p) == 2 and all(map(number, p))]
         if len(pairs) == len(value):
             return tuple((low, high) for low, high in pairs)
-    raise PydanticCustomError("padding", "must be same, valid, a whole number, or a list of [before, after] per axis")
+    raise PydanticCustomError(
+        "padding", "must be same, valid, ceil, a whole number, or a list of [before, after] per axis"
+    )
 
 
 Padding = Annotated[
     str | int | tuple[tuple[int, int], ...],
-    BeforeValidator(_padding, json_schema_input_type=str | int | list[list[int]]),
+    BeforeValidator(
+        _padding, json_schema_input_type=Literal["same", "valid", "ceil"] | int | list[int] | list[list[int]]
+    ),
 ]

@@ -11,38 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Union
 from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, WrapSerializer
 from pydantic_core import PydanticCustomError
 
-from cnnlab.spec.layers import (
-    ActivationName,
-    AvgPool,
-    BatchNorm,
-    Conv,
-    ConvTranspose,
-    Dense,
-    DepthwiseConv,
-    Dropout,
-    Elu,
-    Flatten,
-    Gelu,
-    GlobalAvgPool,
-    GlobalMaxPool,
-    GroupNorm,
-    Identity,
-    InstanceNorm,
-    LayerNorm,
-    LayerSpec,
-    LeakyRelu,
-    MaxPool,
-    Pad,
-    Relu,
-    SeparableConv,
-    Sigmoid,
-    Softmax,
-    Softplus,
-    Swish,
-    Tanh,
-    Upsample,
-    words_or,
-)
+from cnnlab.spec import layers as single
+from cnnlab.spec.layers import ActivationName, LayerSpec, words_or
 from cnnlab.spec.types import PositiveInt
 
 
@@ -53,19 +23,34 @@ def _not_empty(layers: tuple[Any, ...]) -> tuple[Any, ...]:
 
 
 class Residual(LayerSpec, kind="residual"):
+    """The body's output plus the shortcut's (He, Zhang, Ren and Sun 2016)."""
+
     short: ClassVar[str | None] = "body"
     body: Layers
     if TYPE_CHECKING:
-        shortcut: Literal["identity"] | Layers = "identity"
+        shortcut: Literal["identity", "projection"] | Layers = "identity"
     else:
-        shortcut: words_or(Literal["identity"], Layers, "a list of layers") = "identity"
+        shortcut: words_or(Literal["identity", "projection"], Layers, "a list of layers") = Field(
+            default="identity",
+            description="projection: a 1x1 convolution with the body's features and stride, without bias and without "
+            "normalisation; a list of layers for any other",
+        )
     activation: ActivationName | None = Field(default=None, description="after the sum")
 
 
 class Branches(LayerSpec, kind="branches"):
+    """The same input through several lists of layers, side by side."""
+
     short: ClassVar[str | None] = "lists"
-    join: Literal["concat", "add"] = "concat"
+    join: Literal["concat", "add"] = Field(default="concat", description="over channels, or as a sum")
     lists: Annotated[tuple[Layers, ...], AfterValidator(_not_empty)]
+
+
+class CropConcat(LayerSpec, kind="crop_concat"):
+    """The input, cropped to the size of the body's output, and that output, joined over channels (U-Net)."""
+
+    short: ClassVar[str | None] = "body"
+    body: Layers
 
 
 class Repeat(LayerSpec, kind="repeat"):
@@ -74,9 +59,15 @@ class Repeat(LayerSpec, kind="repeat"):
 
 
 _CLASSES = (
-    Conv, ConvTranspose, DepthwiseConv, SeparableConv, MaxPool, AvgPool, GlobalAvgPool, GlobalMaxPool, Flatten,
-    BatchNorm, LayerNorm, InstanceNorm, GroupNorm, Dropout, Dense, Upsample, Pad, Identity, Relu, LeakyRelu, Elu,
-    Gelu, Sigmoid, Tanh, Softplus, Swish, Softmax, Residual, Branches, Repeat,
+    single.Conv, single.ConvTranspose, single.DepthwiseConv, single.SeparableConv, single.SpatiallySeparableConv,
+    single.Dense, single.SqueezeExcite,
+    single.MaxPool, single.AvgPool, single.AdaptiveMaxPool, single.AdaptiveAvgPool, single.GlobalMaxPool,
+    single.GlobalAvgPool, single.SpatialPyramidPool, single.Flatten, single.Upsample, single.Pad,
+    single.BatchNorm, single.LayerNorm, single.InstanceNorm, single.GroupNorm,
+    single.Dropout, single.SpatialDropout, single.StochasticDepth,
+    single.Identity, single.HardThreshold, single.Relu, single.LeakyRelu, single.Prelu, single.Elu, single.Gelu,
+    single.Sigmoid, single.Tanh, single.ScaledTanh, single.Softplus, single.Swish, single.Sine, single.Softmax,
+    Residual, Branches, CropConcat, Repeat,
 )  # fmt: skip
 VOCABULARY: dict[str, type[LayerSpec]] = {cls.kind: cls for cls in _CLASSES}
 
@@ -156,5 +147,5 @@ else:
         _EntrySchema,
     ]
 Layers = Annotated[tuple[Layer, ...], AfterValidator(_not_empty)]
-for _cls in (Residual, Branches, Repeat):
+for _cls in (Residual, Branches, CropConcat, Repeat):
     _cls.model_rebuild()

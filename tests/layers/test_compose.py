@@ -8,11 +8,12 @@ from flax import nnx
 from jax import Array
 
 from cnnlab.layers.activation import Relu
-from cnnlab.layers.compose import Branches, Residual, Sequential
+from cnnlab.layers.compose import Branches, CropConcat, Residual, Sequential
 from cnnlab.layers.conv import Conv, Dense
 from cnnlab.layers.initialize import Initializer
 from cnnlab.layers.mode import EVALUATION, Mode
 from cnnlab.layers.norm import BatchNorm
+from cnnlab.layers.pool import GlobalAvgPool
 from cnnlab.layers.regularize import Dropout
 from cnnlab.layers.windows import ShapeError
 
@@ -117,13 +118,58 @@ def test_branches_of_other_sizes_are_refused():
             Branches(parts, join)(X)
 
 
+class Cut(nnx.Module):
+    """Twice what lies between `before` and `after` positions from the border."""
+
+    def __init__(self, *around: tuple[int, int]):
+        self.around = around
+
+    def __call__(self, x: Array, mode: Mode = EVALUATION) -> Array:
+        inside = [slice(low, n - high) for n, (low, high) in zip(x.shape[1:-1], self.around, strict=True)]
+        return 2 * x[(slice(None), *inside)]
+
+
+@pytest.mark.parametrize(
+    ("space", "cut"),  # of an odd surplus the larger half is cut behind
+    [((7,), [(2, 2)]), ((7,), [(1, 2)]), ((5, 6), [(0, 0), (0, 1)]), ((5, 6, 4), [(1, 1), (2, 3), (0, 0)])],
+)
+def test_crop_and_concatenate_cuts_at_the_centre(space, cut):
+    x = np.random.default_rng(0).standard_normal((2, *space, 3), dtype=np.float32)
+    y = np.asarray(CropConcat(Cut(*cut))(jnp.asarray(x)))
+    sizes = [n - low - high for n, (low, high) in zip(space, cut, strict=True)]
+    assert y.shape == (2, *sizes, 6)
+    for place in np.ndindex(*sizes):
+        source = tuple(i + low for i, (low, _) in zip(place, cut, strict=True))
+        np.testing.assert_array_equal(y[(slice(None), *place, slice(0, 3))], x[(slice(None), *source)])
+        np.testing.assert_array_equal(y[(slice(None), *place, slice(3, 6))], 2 * x[(slice(None), *source)])
+
+
+def test_crop_and_concatenate_joins_other_counts_of_channels_and_vectors():
+    init = Initializer(0)
+    assert CropConcat(Conv(2, 5, 3, axes=1, padding="valid", init=init))(X).shape == (2, 1, 7)
+    flat = X.reshape(2, 6)
+    np.testing.assert_array_equal(CropConcat(Times(2))(flat), np.concatenate([flat, 2 * flat], 1))
+
+
+@pytest.mark.parametrize(
+    ("body", "sentence"),
+    [
+        (Conv(2, 4, 1, axes=1, padding=2, init=Initializer(0)), "the body gives 7x4, and 3x2 cannot be cropped to it"),
+        (GlobalAvgPool(), "the body gives 2, and 3x2 cannot be cropped to it"),
+    ],
+)
+def test_a_body_that_grows_the_map_is_refused(body, sentence):
+    with pytest.raises(ShapeError, match=f"^{sentence}$"):
+        CropConcat(body)(X)
+
+
 def test_every_part_is_given_the_mode_and_a_key_of_its_own():
-    heard = [Heard() for _ in range(7)]
+    heard = [Heard() for _ in range(8)]
     inner = Residual(heard[2], heard[3], heard[4])
     side = Branches({"left": heard[5], "right": heard[6]}, "add")
-    Sequential({"a": heard[0], "b": heard[1], "c": inner, "d": side})(X, TRAIN)
+    Sequential({"a": heard[0], "b": heard[1], "c": inner, "d": side, "e": CropConcat(heard[7])})(X, TRAIN)
     keys = [key for module in heard for key in module.keys]
-    assert len(keys) == len(set(keys)) == 7
+    assert len(keys) == len(set(keys)) == 8
     assert all(train for module in heard for train in module.trains)
 
 

@@ -75,6 +75,23 @@ def test_batch_norm_keeps_running_statistics_with_the_unbiased_variance():
     CLOSE(layer.var[...], variance)
 
 
+@pytest.mark.parametrize("space", [(), (3, 4)])
+def test_a_frozen_batch_norm_evaluates_in_training_too(space):
+    layer, x = affine(BatchNorm(4)), maps(*space, seed=3)
+    run(layer, maps(5), TRAIN)
+    mean, variance = np.array(layer.mean[...]), np.array(layer.var[...])
+    layer.frozen = True
+    CLOSE(run(layer, x, TRAIN), (x - mean) / np.sqrt(variance + 1e-5) * SCALE + BIAS)
+    np.testing.assert_array_equal(run(layer, x, TRAIN), run(layer, x))
+    np.testing.assert_array_equal(layer.mean[...], mean)
+    np.testing.assert_array_equal(layer.var[...], variance)
+    copy = nnx.merge(*nnx.split(layer))  # what the training step makes of it
+    np.testing.assert_array_equal(run(copy, x, TRAIN), run(layer, x))
+    layer.frozen = False
+    run(layer, x, TRAIN)
+    assert np.abs(layer.mean[...] - mean).max() > 0.01
+
+
 def test_batch_norm_begins_as_the_identity_and_keeps_nine_tenths():
     layer = BatchNorm(4)
     x = maps(2)

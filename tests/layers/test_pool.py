@@ -9,7 +9,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cnnlab.layers.pool import AvgPool, GlobalAvgPool, GlobalMaxPool, MaxPool
+from cnnlab.layers.pool import (
+    AdaptiveAvgPool,
+    AdaptiveMaxPool,
+    AvgPool,
+    GlobalAvgPool,
+    GlobalMaxPool,
+    MaxPool,
+    SpatialPyramidPool,
+    adaptive_windows,
+)
 from cnnlab.layers.windows import ShapeError
 
 CLOSE = partial(np.testing.assert_allclose, rtol=1e-5, atol=1e-6)
@@ -38,14 +47,21 @@ def pooled(x: np.ndarray, window, stride, padding, function) -> np.ndarray:
     return y
 
 
+def lacking(size: int, window: int, stride: int) -> tuple[int, int]:
+    """What a last window that begins on the map lacks at its end; nothing where even the first lacks a stride."""
+    over = next((start + window - size for start in range(0, size, stride) if start + window >= size), 0)
+    return 0, over if over < stride else 0
+
+
 @settings(max_examples=30, deadline=None)
-@given(st.lists(AXIS, min_size=1, max_size=3), st.sampled_from(["same", "valid", "pairs"]))
+@given(st.lists(AXIS, min_size=1, max_size=3), st.sampled_from(["same", "valid", "ceil", "pairs"]))
 def test_pooling_is_the_loop_over_what_lies_inside(axes, kind):
     space, window, stride, before, after = zip(*axes, strict=True)
     before, after = (tuple(np.minimum(numbers, np.array(window) - 1).tolist()) for numbers in (before, after))
     pairs = {
         "same": [same(*axis[:3]) for axis in axes],
         "valid": [(0, 0)] * len(axes),
+        "ceil": [lacking(*axis[:3]) for axis in axes],
         "pairs": list(zip(before, after, strict=True)),
     }[kind]
     padding = tuple(pairs) if kind == "pairs" else kind
@@ -62,6 +78,14 @@ def test_pooling_is_the_loop_over_what_lies_inside(axes, kind):
     CLOSE(mean, pooled(x, window, stride, pairs, np.mean))
     if kind == "same":
         assert largest.shape[1:-1] == tuple(-(-n // s) for n, s in zip(space, stride, strict=True))
+
+
+def test_ceil_leaves_no_position_of_the_map_out_where_windows_touch():
+    x = jnp.arange(1.0, 9.0).reshape(1, 8, 1)
+    np.testing.assert_array_equal(MaxPool(3, axes=1, stride=2, padding="ceil")(x)[0, :, 0], [3, 5, 7, 8])
+    np.testing.assert_array_equal(AvgPool(3, axes=1, stride=2, padding="ceil")(x)[0, :, 0], [2, 4, 6, 7.5])
+    # A window that would begin behind the map does not count: after the first and fourth position comes the seventh.
+    np.testing.assert_array_equal(MaxPool(1, axes=1, stride=4, padding="ceil")(x)[0, :, 0], [1, 5])
 
 
 @pytest.mark.parametrize("layer", [MaxPool, AvgPool])
@@ -125,7 +149,17 @@ def test_global_pooling_leaves_a_vector(space):
 
 
 @pytest.mark.parametrize(
-    "layer", [GlobalAvgPool(), GlobalMaxPool(), MaxPool(2, axes=1), AvgPool(2, axes=1)], ids=lambda x: type(x).__name__
+    "layer",
+    [
+        GlobalAvgPool(),
+        GlobalMaxPool(),
+        MaxPool(2, axes=1),
+        AvgPool(2, axes=1),
+        AdaptiveMaxPool(2, axes=1),
+        AdaptiveAvgPool(2, axes=1),
+        SpatialPyramidPool((1,), axes=1),
+    ],
+    ids=lambda x: type(x).__name__,
 )
 def test_a_vector_is_refused(layer):
     with pytest.raises(ShapeError, match=r"^needs a map with spatial axes, and gets a vector of 64$"):
@@ -158,3 +192,76 @@ def test_a_wrong_count_of_numbers_is_refused(what):
     options = {"window": 2, what: (2, 2)}
     with pytest.raises(ShapeError, match=rf"^{what} \[2, 2\] has 2 numbers, and the map 3 spatial axes$"):
         AvgPool(axes=3, **options)
+
+
+# ---------------------------------------------------------------- adaptive
+
+
+def adapted(x: np.ndarray, output: tuple[int, ...], function) -> np.ndarray:
+    """Window i sees the positions from floor(i n / m) up to and without ceil((i + 1) n / m), as torch's does."""
+    y = np.zeros((x.shape[0], *output, x.shape[-1]))
+    for place in np.ndindex(*output):
+        seen = [
+            [j for j in range(n) if np.floor(i * n / m) <= j < np.ceil((i + 1) * n / m)]
+            for i, n, m in zip(place, x.shape[1:-1], output, strict=True)
+        ]
+        part = x[np.ix_(range(len(x)), *seen)].astype(np.float64).reshape(len(x), -1, x.shape[-1])
+        y[(slice(None), *place)] = function(part, axis=1)
+    return y
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.tuples(st.integers(1, 9), st.integers(1, 9)), min_size=1, max_size=2))
+def test_adaptive_pooling_is_the_loop_over_torchs_windows(axes):
+    space, output = zip(*axes, strict=True)
+    x = np.random.default_rng(0).standard_normal((2, *space, 3), dtype=np.float32)
+    layers = [AdaptiveMaxPool(output, axes=len(axes)), AdaptiveAvgPool(output, axes=len(axes))]
+    largest, mean = jax.jit(lambda x: [layer(x) for layer in layers])(x)
+    CLOSE(largest, adapted(x, output, np.max))
+    CLOSE(mean, adapted(x, output, np.mean))
+
+
+@pytest.mark.parametrize(
+    ("size", "output", "windows"),  # as the documentation of torch.nn.AdaptiveAvgPool1d leads to
+    [
+        (8, 5, [(0, 2), (1, 4), (3, 5), (4, 7), (6, 8)]),
+        (6, 3, [(0, 2), (2, 4), (4, 6)]),
+        (7, 1, [(0, 7)]),
+        (2, 3, [(0, 1), (0, 2), (1, 2)]),
+    ],
+)
+def test_adaptive_windows_overlap_where_the_division_leaves_a_rest(size, output, windows):
+    assert adaptive_windows(size, output) == [range(*window) for window in windows]
+
+
+def test_an_adaptive_pool_to_one_position_is_the_global_one_and_to_every_one_the_identity():
+    x = np.random.default_rng(0).standard_normal((2, 5, 4, 3), dtype=np.float32)
+    CLOSE(AdaptiveMaxPool(1, axes=2)(jnp.asarray(x))[:, 0, 0], GlobalMaxPool()(jnp.asarray(x)))
+    CLOSE(AdaptiveAvgPool(1, axes=2)(jnp.asarray(x))[:, 0, 0], GlobalAvgPool()(jnp.asarray(x)))
+    np.testing.assert_array_equal(AdaptiveMaxPool((5, 4), axes=2)(jnp.asarray(x)), x)
+
+
+@pytest.mark.parametrize(("method", "function"), [("max", np.max), ("avg", np.mean)])
+@pytest.mark.parametrize("space", [(6,), (4, 5), (4, 3, 6)])
+def test_a_pyramid_is_its_levels_side_by_side(method, function, space):
+    x = np.random.default_rng(0).standard_normal((2, *space, 3), dtype=np.float32)
+    y = jax.jit(SpatialPyramidPool((3, 1, 2), axes=len(space), method=method))(x)
+    levels = [adapted(x, (level,) * len(space), function).reshape(2, -1) for level in (3, 1, 2)]
+    CLOSE(y, np.concatenate(levels, 1))
+
+
+@pytest.mark.parametrize("space", [(4, 4), (5, 9), (31, 17)])
+def test_a_pyramids_length_knows_nothing_of_the_map(space):
+    layer = SpatialPyramidPool((1, 2, 4), axes=2)
+    shape = jax.eval_shape(layer, jax.ShapeDtypeStruct((2, *space, 10), jnp.float32)).shape
+    assert shape == (2, (1 + 4 + 16) * 10)
+
+
+def test_a_map_smaller_than_the_finest_level_is_refused():
+    with pytest.raises(ShapeError, match=r"^the map is 3x5 here, smaller than the finest level 4$"):
+        SpatialPyramidPool((1, 4, 2), axes=2)(jnp.ones((1, 3, 5, 1)))
+
+
+def test_a_size_for_other_axes_is_refused():
+    with pytest.raises(ShapeError, match=r"^size \[2, 2\] has 2 numbers, and the map 3 spatial axes$"):
+        AdaptiveMaxPool((2, 2), axes=3)

@@ -1,5 +1,7 @@
 """Padding and sizes against brute force, and every sentence about a window that does not fit."""
 
+import math
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -23,6 +25,26 @@ def test_same_adds_the_fewest_zeros_that_give_a_window_at_every_stride_the_odd_o
         fewest = next(n for n in range(100) if positions(size + n, k, s, d) >= wanted)
         assert low + high == fewest
         assert high - low in (0, 1)
+
+
+@settings(deadline=None)
+@given(st.lists(AXIS, min_size=1, max_size=3))
+def test_ceil_adds_a_window_where_one_begins_on_the_map_and_sees_what_no_other_does(axes):
+    """As torch's ceil_mode: ceil((size - reach) / stride) + 1 windows, without one that begins behind the map."""
+    axes = [(max(size, (k - 1) * d + 1), k, s, d) for size, k, s, d in axes]
+    space, window, stride, dilation = zip(*axes, strict=True)
+    for (low, high), (size, k, s, d) in zip(pads("ceil", space, window, stride, dilation), axes, strict=True):
+        reach = (k - 1) * d + 1
+        wanted = math.ceil((size - reach) / s) + 1
+        wanted -= (wanted - 1) * s >= size
+        fewest = next(n for n in range(100) if positions(size + n, k, s, d) >= wanted)
+        assert (low, high) == (0, fewest)
+
+
+def test_ceil_lends_a_map_smaller_than_the_window_less_than_a_stride():
+    assert pads("ceil", (2,), (3,), (2,), (1,)) == ((0, 1),)
+    with pytest.raises(ShapeError, match=r"^the map is 2 here, smaller than the window 4$"):
+        check_fits((2,), (4,), (1,), pads("ceil", (2,), (4,), (2,), (1,)))
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import numpy as np
 import optax
 import pytest
 
-from cnnlab.optim.optimizers import optimizer, weights
+from cnnlab.optim.optimizers import begun_anew, optimizer, weights
 from cnnlab.optim.schedules import schedule
 from cnnlab.spec.schema import SGD, Adam, AdamW, Constant, Momentum, OptimizerSpec
 
@@ -59,6 +59,12 @@ def decay_of(w: Array, decay: float) -> float:
     return decay if w.ndim > 1 else 0.0
 
 
+def with_factors(rule_of: Callable[[float], Callable], factors: dict[str, float]) -> list[Tree]:
+    """What rules whose rate differs by array make of the parameters; a rule multiplies each update by its factor."""
+    one = {name: expected(rule_of(factors.get(name, 1.0))) for name in SHAPES}
+    return [{name: one[name][i][name] for name in SHAPES} for i in range(len(GRADIENTS))]
+
+
 def sgd(decay: float = 0.0, rate: float = RATE):
     def rule(w, gradients):
         for g in gradients:
@@ -68,7 +74,7 @@ def sgd(decay: float = 0.0, rate: float = RATE):
     return rule
 
 
-def momentum(mu: float, nesterov: bool, decay: float = 0.0):
+def momentum(mu: float, nesterov: bool, decay: float = 0.0, rate: float = RATE):
     """Polyak (1964); with Nesterov's look-ahead as Sutskever et al. (2013) have it, in gradient-step form."""
 
     def rule(w, gradients):
@@ -76,13 +82,13 @@ def momentum(mu: float, nesterov: bool, decay: float = 0.0):
         for g in gradients:
             g = g + decay_of(w, decay) * w
             v = mu * v + g
-            w = w - RATE * (g + mu * v if nesterov else v)
+            w = w - rate * (g + mu * v if nesterov else v)
             yield w
 
     return rule
 
 
-def adam(beta1: float, beta2: float, epsilon: float, coupled: float = 0.0, decoupled: float = 0.0):
+def adam(beta1: float, beta2: float, epsilon: float, coupled: float = 0.0, decoupled: float = 0.0, rate: float = RATE):
     """Kingma and Ba (2015), algorithm 1; decoupled decay after Loshchilov and Hutter (2019), algorithm 2."""
 
     def rule(w, gradients):
@@ -92,7 +98,7 @@ def adam(beta1: float, beta2: float, epsilon: float, coupled: float = 0.0, decou
             m = beta1 * m + (1 - beta1) * g
             v = beta2 * v + (1 - beta2) * g**2
             m_hat, v_hat = m / (1 - beta1**t), v / (1 - beta2**t)
-            w = w - RATE * (m_hat / (np.sqrt(v_hat) + epsilon) + decay_of(w, decoupled) * w)
+            w = w - rate * (m_hat / (np.sqrt(v_hat) + epsilon) + decay_of(w, decoupled) * w)
             yield w
 
     return rule
@@ -158,6 +164,84 @@ def test_weights_are_the_kernels_and_nothing_else():
     tree = {"conv": {"kernel": np.zeros((3, 3, 1, 8)), "bias": np.zeros(8)}, "norm": {"scale": np.zeros(8)}}
     assert weights(tree) == {"conv": {"kernel": True, "bias": False}, "norm": {"scale": False}}
     assert weights({"dense": {"kernel": np.zeros((8, 2))}}) == {"dense": {"kernel": True}}
+
+
+RATES = {"*": 3.0, "k*": 0.5, "scale": 0.0}
+LAYERED = [
+    (SGD(name="sgd", weight_decay=0.3, layer_rates=RATES), lambda rate: sgd(decay=0.3, rate=rate)),
+    (Momentum(name="momentum", nesterov=True, layer_rates=RATES), lambda rate: momentum(0.9, True, rate=rate)),
+    (Momentum(name="momentum", weight_decay=0.3, layer_rates=RATES),
+     lambda rate: momentum(0.9, False, decay=0.3, rate=rate)),
+    (Adam(name="adam", layer_rates=RATES), lambda rate: adam(0.9, 0.999, 1e-8, rate=rate)),
+    (AdamW(weight_decay=0.3, layer_rates=RATES), lambda rate: adam(0.9, 0.999, 1e-8, decoupled=0.3, rate=rate)),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("spec", "rule"), LAYERED, ids=[f"{case[0].tags[0]}{i}" for i, case in enumerate(LAYERED)])
+def test_five_steps_with_rates_of_their_own(spec, rule):
+    """`*` holds for the bias alone, since a later pattern names the others; the moments are those of the plain rule."""
+    found = run(spec)
+    check(found, with_factors(lambda factor: rule(factor * RATE), {"bias": 3.0, "kernel": 0.5, "scale": 0.0}))
+    assert found[-1]["scale"].tobytes() == np.float32(PARAMS["scale"]).tobytes(), "0 keeps still, decay or not"
+
+
+def test_the_last_pattern_counts_not_the_longest():
+    first = run(SGD(name="sgd", layer_rates={"kernel": 0.5, "*": 3.0}))
+    check(first, with_factors(lambda factor: sgd(rate=factor * RATE), dict.fromkeys(SHAPES, 3.0)))
+
+
+def test_rates_by_the_path_of_a_layer():
+    tree = {
+        "stage1": {"conv": {"kernel": np.ones((1, 2))}, "norm": {"scale": np.ones(2)}},
+        "stage10": {"conv": {"kernel": np.ones((1, 2))}},
+        "head": {"kernel": np.ones((2, 2)), "bias": np.ones(2)},
+    }
+    rates = {"stage1": 0.1, "*.norm": 0.2, "head.bias": 7.0}
+    transform = optimizer(SGD(name="sgd", layer_rates=rates), schedule(1.0, steps_per_epoch=1, epochs=1))
+    params = jax.tree.map(jnp.float32, tree)
+    updates, _ = transform.update(params, transform.init(params), params)
+    factors = jax.tree.map(lambda update: -float(update.ravel()[0]), updates)
+    assert factors == {
+        "stage1": {"conv": {"kernel": pytest.approx(0.1)}, "norm": {"scale": pytest.approx(0.2)}},
+        "stage10": {"conv": {"kernel": 1.0}},
+        "head": {"kernel": 1.0, "bias": 7.0},
+    }
+
+
+def test_clipping_sees_the_gradient_before_the_rates():
+    largest = 0.5 * min(norm(gradient) for gradient in GRADIENTS)
+    clipped = [{name: leaf * largest / norm(g) for name, leaf in g.items()} for g in GRADIENTS]
+    found = run(SGD(name="sgd", clip_norm=largest, layer_rates={"*": 0.25}))
+    check(found, expected(sgd(rate=0.25 * RATE), clipped))
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [SGD(name="sgd"), Momentum(name="momentum"), Adam(name="adam"), AdamW(clip_norm=1e9)],
+    ids=["sgd", "momentum", "adam", "adamw"],
+)
+def test_an_optimizer_that_begins_anew_forgets_gradients_and_keeps_the_schedule(spec):
+    """After three steps its next two are the first two of a fresh one, at the rates of steps 3 and 4."""
+
+    def of(warmup_epochs: int) -> optax.GradientTransformation:
+        rate = Constant(schedule="constant", peak=1.0, warmup_epochs=warmup_epochs)
+        return optimizer(spec, schedule(rate, steps_per_epoch=1, epochs=5))
+
+    transform, plain = of(5), of(0)
+    params = jax.tree.map(jnp.float32, PARAMS)
+    gradients = [jax.tree.map(jnp.float32, gradient) for gradient in GRADIENTS]
+    state = transform.init(params)
+    for gradient in gradients[:3]:
+        _, state = transform.update(gradient, state, params)
+    kept = begun_anew(transform, state, params, jnp.array(False))
+    assert all(map(np.array_equal, jax.tree.leaves(kept), jax.tree.leaves(state)))
+    state = begun_anew(transform, state, params, jnp.array(True))
+    other = plain.init(params)
+    for gradient, at in zip(gradients[3:], (4 / 5, 5 / 5), strict=True):
+        updates, state = transform.update(gradient, state, params)
+        wanted, other = plain.update(gradient, other, params)
+        for name in SHAPES:
+            np.testing.assert_allclose(updates[name], at * wanted[name], rtol=1e-5, err_msg=name)
 
 
 def test_an_unknown_optimizer_is_refused():

@@ -14,15 +14,16 @@ from cnnlab.spec.vocabulary import VOCABULARY
 @pytest.mark.parametrize(
     ("kind", "line"),
     [
-        ("models", ("resnet18", "stem=standard, width=64")),
+        ("models", ("lenet5", "activation=tanh, pooling=avg")),
         ("models", ("mlp", "hidden=[256, 128], activation=relu, dropout=0.0")),
         ("models", ("softmax_regression", "")),
-        ("layers", ("conv", "features, kernel, stride=1, padding=same, dilation=1, bias=true, groups=1")),
+        ("layers", ("separable_conv", "features, kernel, stride=1, padding=same, dilation=1, bias=true, init=null, "
+                    "padding_mode=zeros")),
         ("layers", ("relu", "")),
         ("layers", ("max_pool", "window, stride=null, padding=valid")),
-        ("sources", ("digits", "split=null, resize=null, normalize=true, batch_size=64, augment=[]")),
+        ("sources", ("digits", "classes=null, split=null, resize=null, normalize=true, batch_size=64, augment=[]")),
         ("augmentations", ("flip", "with probability 1/2")),
-        ("optimizers", ("sgd", "learning_rate=cosine, weight_decay=0.0, clip_norm=null")),
+        ("optimizers", ("sgd", "learning_rate=cosine, weight_decay=0.0, clip_norm=null, layer_rates={}")),
         ("schedules", ("cosine", "peak=0.001, warmup_epochs=1.0, end=0.0")),
         ("losses", ("cross_entropy", "label_smoothing=0.0")),
         ("metrics", ("validation/f1", "for early_stopping")),

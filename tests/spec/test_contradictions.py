@@ -5,10 +5,13 @@ import pytest
 from cnnlab.spec.load import parse
 
 MODEL = "\nmodel: {name: lenet5}\n"
+HEAD = "data: {source: digits}\n"
 SHORTEST = "data: {source: digits}" + MODEL
 RATE = SHORTEST + "optimizer: {learning_rate: {"
 NEVER = "validation/loss is never measured: data.split.validation is 0; watch train/loss"
 STEP = "optimizer.learning_rate: a step schedule takes one of every_epochs and at_epochs"
+NO_WEIGHTS = "a new head on what? Give model.weights, or leave it out"
+NOTHING_FROZEN = "nothing is frozen: give model.freeze, or leave it out"
 AUGMENT = "one of shift, rotate, flip, noise an entry, not"
 ADD_UP = "data.split: train, validation and test must add up to 1, and add up to"
 
@@ -36,6 +39,15 @@ ADD_UP = "data.split: train, validation and test must add up to 1, and add up to
          f"train.early_stopping.metric: {NEVER}"),
         ("data: {source: digits, split: {train: 0.8, test: 0.2}}" + MODEL + "train: {early_stopping: ^{patience: 3}}",
          f"train.early_stopping.metric: {NEVER}"),
+        (HEAD + "model: {name: lenet5, ^new_head: true}", f"model.new_head: {NO_WEIGHTS}"),
+        ("model:\n  ^new_head: true\n  layers: [dense: 3]", f"model.new_head: {NO_WEIGHTS}"),
+        (HEAD + "model: {name: resnet50, ^unfreeze_at_epoch: 3}", f"model.unfreeze_at_epoch: {NOTHING_FROZEN}"),
+        (HEAD + "model: {name: resnet50, ^unfreeze_at_epoch: 99, freeze: []}",
+         f"model.unfreeze_at_epoch: {NOTHING_FROZEN}"),
+        (HEAD + "model: {name: resnet50, freeze: [stem], ^unfreeze_at_epoch: 30}",
+         "model.unfreeze_at_epoch: epoch 30 never comes: train.epochs is 30, counted from 0"),
+        ("model: {^unfreeze_at_epoch: 3, freeze: [a], layers: [dense: 3]}\ntrain: {epochs: 2}",
+         "model.unfreeze_at_epoch: epoch 3 never comes: train.epochs is 2, counted from 0"),
         ("model: {layers: [dense: 3, ^softmax]}",
          "model.layers[1]: cross_entropy applies the softmax itself; leave this one out"),
     ],
@@ -60,6 +72,10 @@ def test_each_contradiction_names_both_settings(refused_at, text, sentence):
          "[0].branches[1][1]: the name 'a' is taken by entry 0 of the same list"),
         ("[branches: {lists: [[relu], [{relu: {name: a}}, ^{relu: {name: a}}]]}]",
          "[0].branches.lists[1][1]: the name 'a' is taken by entry 0 of the same list"),
+        ("[crop_concat: [{relu: {name: a}}, ^{relu: {name: a}}]]",
+         "[0].crop_concat[1]: the name 'a' is taken by entry 0 of the same list"),
+        ("[crop_concat: {body: [{relu: {name: a}}, ^{relu: {name: a}}]}]",
+         "[0].crop_concat.body[1]: the name 'a' is taken by entry 0 of the same list"),
         ("[repeat: {times: 2, layers: [{relu: {name: a}}, ^{relu: {name: a}}]}]",
          "[0].repeat.layers[1]: the name 'a' is taken by entry 0 of the same list"),
     ],
@@ -99,7 +115,14 @@ seed: 2
         RATE + "peak: 0.1, end: 0.1}}",
         SHORTEST + "optimizer: {name: momentum, momentum: 0}",
         SHORTEST + "optimizer: {name: momentum, nesterov: true}",
+        HEAD + "model: {name: resnet50, weights: a.safetensors, new_head: true}",
+        HEAD + "model: {name: resnet50, weights: a.safetensors, new_head: false}",
+        HEAD + "model: {name: resnet50, new_head: false}",
+        HEAD + "model: {name: resnet50, freeze: [stem]}",  # without weights: a fixed random part
+        HEAD + "model: {name: resnet50, freeze: [stem], unfreeze_at_epoch: 29}",
+        HEAD + "model: {name: resnet50, freeze: [stem], unfreeze_at_epoch: 1}\ntrain: {epochs: 2}",
         "model: {layers: [softmax, dense: 3]}",
+        "model: {layers: [residual: {body: [relu], shortcut: projection}, residual: [relu], crop_concat: [relu]]}",
         "model: {layers: [relu: {name: a}, residual: [relu: {name: a}], branches: [[relu: {name: a}], [relu]]]}",
         "data: {source: digits, augment: [flip: horizontal, noise: 0.1, shift: 1, shift: 2]}" + MODEL,
     ],

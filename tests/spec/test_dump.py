@@ -136,7 +136,9 @@ def test_every_default_is_written_and_nothing_is_null():
                 "relu",
                 {"max_pool": {"window": 2, "padding": "valid"}},
                 {"dense": {"features": "classes", "bias": True}},
-            ]
+            ],
+            "new_head": False,
+            "freeze": [],
         },
     }
 

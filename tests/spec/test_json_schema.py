@@ -61,6 +61,11 @@ def test_the_specs_of_the_readme_conform_and_load(conforms):
         "model: {layers: [{relu: null}, {relu: {name: a}}, {conv: {features: 1, kernel: 1}, name: b}]}",
         "model: {layers: [conv: {features: 8, kernel: [3, 1], padding: [[1, 1], [0, 0]], stride: 2, bias: false}]}",
         "model: {layers: [residual: [relu], residual: {body: [relu], shortcut: [relu], activation: relu}]}",
+        "model: {layers: [{residual: {body: [relu], shortcut: projection}}, crop_concat: [relu], squeeze_excite: 4]}",
+        "model: {layers: [adaptive_avg_pool: 7, adaptive_max_pool: [7, 6], spatial_pyramid_pool: [1, 2]]}",
+        "model: {layers: [conv: {features: 1, kernel: 3, padding: [1, 2], padding_mode: reflect, init: orthogonal}]}",
+        "model: {layers: [conv: {features: 1, kernel: 3, padding: ceil, init: {constant: 1}}, prelu, hard_threshold]}",
+        "model: {layers: [swish: {beta: 2, learned: true}, elu: {alpha: 2}, sine: {frequency: 30}, stochastic_depth]}",
         "model: {layers: [branches: [[relu], [tanh]], branches: {join: add, lists: [[relu]]}]}",
         "model: {layers: [repeat: {times: 2, layers: [relu, dense: 3]}], input: [8, 8, 1], classes: 10}",
     ],
@@ -94,6 +99,13 @@ def test_what_the_loader_takes_conforms(conforms, text):
         "model: {layers: [conv: {features: 8, kernel: 3, strid: 2}]}",
         "model: {layers: [conv: null]}",
         "model: {layers: [relu: 3]}",
+        "model: {layers: [conv: {features: 8, kernel: 3, padding: full}]}",
+        "model: {layers: [conv: {features: 8, kernel: 3, padding_mode: mirror}]}",
+        "model: {layers: [conv: {features: 8, kernel: 3, init: he}]}",
+        "model: {layers: [dense: {features: 8, init: {constant: x}}]}",
+        "model: {layers: [adaptive_avg_pool]}",
+        "model: {layers: [crop_concat]}",
+        "model: {layers: [residual: {body: [relu], shortcut: project}]}",
         "model: {layers: [{relu: null, tanh: null}]}",
         "model: {layers: [{name: a}]}",
         "model: {layers: [residual: {body: [rleu]}]}",
@@ -112,8 +124,8 @@ def test_the_words_of_the_layers_are_those_of_the_vocabulary():
     needing = {word for word, cls in VOCABULARY.items() if any(f.is_required() for f in cls.model_fields.values())}
     assert set(bare["enum"]) == set(VOCABULARY) - needing
     assert needing == {
-        "conv", "conv_transpose", "depthwise_conv", "separable_conv", "max_pool", "avg_pool", "dense", "pad",
-        "residual", "branches", "repeat",
+        "conv", "conv_transpose", "depthwise_conv", "separable_conv", "spatially_separable_conv", "dense", "max_pool",
+        "avg_pool", "adaptive_max_pool", "adaptive_avg_pool", "pad", "residual", "branches", "crop_concat", "repeat",
     }  # fmt: skip
 
 

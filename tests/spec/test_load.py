@@ -148,6 +148,21 @@ def test_a_relative_path_starts_at_the_spec(tmp_path, monkeypatch, source):
         assert load(path).data.path == str(tmp_path / "arrays" / "data")
 
 
+@pytest.mark.parametrize("model", ["name: lenet5", "layers: [flatten, dense: classes]"])
+def test_a_relative_path_of_weights_starts_at_the_spec(tmp_path, monkeypatch, model):
+    (tmp_path / "specs").mkdir()
+    spec = tmp_path / "specs" / "a.yaml"
+    spec.write_text(HEAD + f"model: {{{model}, weights: ../stored/a.safetensors}}\n")
+    monkeypatch.chdir(tmp_path)
+    for path in (spec, Path("specs/a.yaml")):
+        assert load(path).model.weights == str(tmp_path / "stored" / "a.safetensors")
+    assert load(spec, ["model.weights=b.safetensors"]).model.weights == str(tmp_path / "specs" / "b.safetensors")
+    assert load(spec, ["model.weights=/x/b"]).model.weights == "/x/b"
+    monkeypatch.setenv("HOME", "/home/me")
+    assert load(spec, ["model.weights=~/runs/a"]).model.weights == "/home/me/runs/a"
+    assert load(spec, ["model.weights=null"]).model.weights is None
+
+
 def test_absolute_paths_and_the_home_directory(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     spec = tmp_path / "a.yaml"

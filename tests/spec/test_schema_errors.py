@@ -35,7 +35,8 @@ ACTIVATIONS = ", ".join(get_args(ActivationName))
         ),
         (
             "data: {source: digits, ^path: x}" + MODEL,
-            "data.path: unknown key (value 'x'); allowed: augment, batch_size, normalize, resize, source, split",
+            "data.path: unknown key (value 'x'); "
+            "allowed: augment, batch_size, classes, normalize, resize, source, split",
         ),
         (
             "data: {source: digits, split: {train: 1, ^tset: 0}}" + MODEL,
@@ -51,7 +52,9 @@ ACTIVATIONS = ", ".join(get_args(ActivationName))
         ),
         (
             HEAD + "model: {name: mlp, ^pooling: max}",
-            "model.pooling: unknown key (value 'max'); allowed: activation, classes, dropout, hidden, input, name",
+            "model.pooling: unknown key (value 'max'); "
+            "allowed: activation, classes, dropout, freeze, hidden, init, input, name, new_head, unfreeze_at_epoch, "
+            "weights",
         ),
         (
             HEAD + "model: {layers: [relu], ^inputs: [8, 8, 1]}",
@@ -59,7 +62,8 @@ ACTIVATIONS = ", ".join(get_args(ActivationName))
         ),
         (
             HEAD + "model: {^name: mine, layers: [relu]}",
-            "model.name: unknown key (value 'mine'); allowed: classes, input, layers",
+            "model.name: unknown key (value 'mine'); "
+            "allowed: classes, freeze, init, input, layers, new_head, unfreeze_at_epoch, weights",
         ),
         (
             SHORTEST + "loss: {^smoothing: 0.1}",
@@ -67,7 +71,8 @@ ACTIVATIONS = ", ".join(get_args(ActivationName))
         ),
         (
             SHORTEST + "optimizer: {name: sgd, ^momentum: 0.9}",
-            "optimizer.momentum: unknown key (value 0.9); allowed: clip_norm, learning_rate, name, weight_decay",
+            "optimizer.momentum: unknown key (value 0.9); "
+            "allowed: clip_norm, layer_rates, learning_rate, name, weight_decay",
         ),
         (
             SHORTEST + "optimizer: {^learning_rat: 0.1}",
@@ -123,6 +128,20 @@ def test_a_long_value_is_cut(refused_at):
         (SHORTEST + "loss: {label_smoothing: ^a}", "loss.label_smoothing: must be a number, not 'a'"),
         (SHORTEST + "optimizer: ^adam", "optimizer: must be a mapping of keys, not 'adam'"),
         (SHORTEST + "optimizer: {clip_norm: ^0}", "optimizer.clip_norm: must be greater than 0.0, not 0"),
+        (SHORTEST + "optimizer: {layer_rates: ^0.1}", "optimizer.layer_rates: must be a mapping of keys, not 0.1"),
+        (SHORTEST + "optimizer: {layer_rates: ^[0.1]}", "optimizer.layer_rates: must be a mapping of keys, not [0.1]"),
+        (
+            SHORTEST + "optimizer: {layer_rates: {stem: 0.1, stage*: ^-1}}",
+            "optimizer.layer_rates.stage*: must be at least 0.0, not -1",
+        ),
+        (
+            SHORTEST + "optimizer: {layer_rates: {stem: ^slow}}",
+            "optimizer.layer_rates.stem: must be a number, not 'slow'",
+        ),
+        (
+            SHORTEST + "optimizer: {layer_rates: {stem: ^.inf}}",
+            "optimizer.layer_rates.stem: must be a finite number, not inf",
+        ),
         (SHORTEST + "optimizer: {learning_rate: ^fast}", "optimizer.learning_rate: must be a number, not 'fast'"),
         (SHORTEST + "optimizer: {learning_rate: ^true}", "optimizer.learning_rate: must be a number, not true"),
         (SHORTEST + "optimizer: {learning_rate: ^0}", "optimizer.learning_rate: must be greater than 0.0, not 0"),
@@ -199,6 +218,17 @@ def test_a_wrong_type_or_value_in_data(refused_at, text, sentence):
         ),
         (HEAD + "model: {name: mlp, hidden: [3, ^0]}", "model.hidden[1]: must be at least 1, not 0"),
         (HEAD + "model: {name: resnet18, stem: ^tiny}", "model.stem: must be one of standard, small, not 'tiny'"),
+        (HEAD + "model: {name: lenet5, weights: ^3}", "model.weights: must be text, not 3"),
+        (HEAD + "model: {name: lenet5, weights: ^''}", "model.weights: must not be empty, not ''"),
+        (HEAD + "model: {name: lenet5, freeze: ^stem}", "model.freeze: must be a list, not 'stem'"),
+        (HEAD + "model: {name: lenet5, freeze: [stem, ^1]}", "model.freeze[1]: must be text, not 1"),
+        (HEAD + "model: {name: lenet5, new_head: ^1}", "model.new_head: must be true or false, not 1"),
+        (HEAD + "model: {name: lenet5, unfreeze_at_epoch: ^0}", "model.unfreeze_at_epoch: must be at least 1, not 0"),
+        (
+            HEAD + "model: {name: lenet5, unfreeze_at_epoch: ^1.5}",
+            "model.unfreeze_at_epoch: must be a whole number, not 1.5",
+        ),
+        ("model: {freeze: ^a, layers: [relu]}", "model.freeze: must be a list, not 'a'"),
     ],
 )
 def test_a_wrong_type_or_value_in_the_model(refused_at, text, sentence):
