@@ -1,30 +1,64 @@
 """The networks: one paper, one file, and the one table of them."""
 
 from collections.abc import Callable
-from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from flax import nnx
 
 from cnnlab.errors import SpecError
 from cnnlab.layers.initialize import Initializer
 from cnnlab.layers.windows import ShapeError, show
+from cnnlab.models import (
+    alexnet,
+    autoencoder,
+    efficientnet,
+    googlenet,
+    lenet,
+    linear,
+    network_in_network,
+    resnet,
+    resnet_cifar,
+    resnext,
+    senet,
+    unet,
+    vgg,
+)
 from cnnlab.models.custom import from_layers
-from cnnlab.models.lenet import lenet5
-from cnnlab.models.linear import mlp, softmax_regression
-from cnnlab.models.resnet import ResNet
-from cnnlab.spec.schema import LayersModel
+from cnnlab.spec.layers import ConstantInit
+from cnnlab.spec.schema import LayersModel, ModelSpec
 
 if TYPE_CHECKING:
     from cnnlab.spec.schema import Model
 
+_PAPERS = (
+    linear,
+    lenet,
+    alexnet,
+    vgg,
+    network_in_network,
+    googlenet,
+    resnet,
+    resnet_cifar,
+    resnext,
+    senet,
+    efficientnet,
+    unet,
+    autoencoder,
+)
 MODELS: dict[str, Callable[..., nnx.Module]] = {
-    "softmax_regression": softmax_regression,
-    "mlp": mlp,
-    "lenet5": lenet5,
-    "resnet18": partial(ResNet, stages=(2, 2, 2, 2)),
-    "resnet34": partial(ResNet, stages=(3, 4, 6, 3)),
+    name: make for paper in _PAPERS for name, make in paper.NETWORKS.items()
 }
+# For networks that torchvision or timm publish: rules from the paths of our modules to the names of theirs, by
+# scheme, and the dense layers behind a flattened map with its positions per axis.
+TORCH_NAMES = {
+    name: paper.TORCH_NAMES
+    for paper in (alexnet, vgg, googlenet, resnet, resnext, senet, efficientnet)
+    for name in paper.NETWORKS
+}
+for _name in ("efficientnet_b5", "efficientnet_b6", "efficientnet_b7"):
+    # timm's have another epsilon (1e-5): its weights would load, and the logits be 0.3 % off.
+    TORCH_NAMES[_name] = {"torchvision": TORCH_NAMES[_name]["torchvision"]}
+FLATTENED = {name: paper.FLATTENED for paper in (alexnet, vgg, googlenet) for name in paper.NETWORKS}
 PUBLISHED_CLASSES = 1000  # ImageNet's, for a network without data
 
 
@@ -38,16 +72,27 @@ def build(model: "Model", input_shape: tuple[int, ...], classes: int | None, *, 
         raise SpecError(message, where="model.input", hint="leave it out, or set data.resize")
     if model.classes not in (None, classes):
         raise SpecError(f"{model.classes}, and the data has {classes}", where="model.classes", hint="leave it out")
+    init = init.using(model.init.constant if isinstance(model.init, ConstantInit) else model.init)
     if isinstance(model, LayersModel):
         return from_layers(model.layers, input_shape, classes, init=init)
-    name, options = model.name, model.model_dump(exclude={"name", "input", "classes"})  # type: ignore[attr-defined]
+    name, options = model.name, model.model_dump(exclude={"name", *ModelSpec.model_fields})  # type: ignore[attr-defined]
     try:
         return MODELS[name](input_shape, classes or PUBLISHED_CLASSES, init=init, **options)
     except ShapeError as error:
         where = ", ".join(filter(None, (f"model ({name}) on {show(input_shape)}", error.where)))
-        way_out = (
-            "give it a larger input, such as data.resize: 32"
-            if len(input_shape) > 1
-            else "give it a map, [height, width, channels]"
-        )
-        raise ShapeError(error.message, where=where, hint=error.hint or way_out) from None
+        way_out = error.hint or _larger(MODELS[name], input_shape, options)
+        raise ShapeError(error.message, where=where, hint=way_out) from None
+
+
+def _larger(make: Callable[..., nnx.Module], input_shape: tuple[int, ...], options: dict[str, Any]) -> str:
+    """The way out for an input that is too small: the first of some usual sizes that is large enough."""
+    if len(input_shape) == 1:
+        return "give it a map, [height, width, channels]"
+    *space, channels = input_shape
+    for size in (16, 32, 48, 64, 96, 128, 224):
+        try:
+            make((*(size for _ in space), channels), PUBLISHED_CLASSES, init=Initializer(), **options)
+        except ShapeError:
+            continue
+        return f"give it a larger input, such as data.resize: {size}"
+    return "give it a larger input"

@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float, Int
 
 from cnnlab.losses import cross_entropy
 from cnnlab.metrics.predictions import Predictions
+from cnnlab.models.heads import Heads
 from cnnlab.spec.schema import Loss
 
 
@@ -44,6 +45,16 @@ def per_example_loss(
 ) -> Float[Array, " batch"]:
     """The loss that the spec names."""
     return cross_entropy(logits, labels, label_smoothing=loss.label_smoothing)
+
+
+def objective(
+    loss: Loss, output: Array | Heads, labels: Int[Array, " batch"]
+) -> tuple[Float[Array, "batch classes"], Float[Array, " batch"], Float[Array, " batch"]]:
+    """Logits, their losses, and what training lowers: with auxiliary classifiers the weighted sum of all losses."""
+    heads = output if isinstance(output, Heads) else Heads(output, (), 0.0)
+    losses = per_example_loss(loss, heads.logits, labels)
+    extra = [heads.weight * per_example_loss(loss, logits, labels) for logits in heads.auxiliary]
+    return heads.logits, losses, sum(extra, losses)
 
 
 def add(

@@ -1,6 +1,8 @@
-"""The networks learn: a small batch of noise is fitted without a mistake."""
+"""The networks learn: a small batch of noise is fitted without a mistake, or given back."""
 
-from typing import Any
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -12,6 +14,7 @@ from flax import nnx
 from cnnlab.layers.initialize import Initializer
 from cnnlab.layers.mode import Mode
 from cnnlab.models import build
+from cnnlab.models.heads import Heads
 from cnnlab.spec.load import parse
 from cnnlab.train.state import split
 
@@ -27,39 +30,112 @@ layers:
   - flatten
   - dense: classes
 """
-NETWORKS = {
-    "softmax_regression": ("name: softmax_regression", 300),
-    "mlp": ("name: mlp\nhidden: [32]", 100),
-    "lenet5": ("name: lenet5", 150),
-    "own": (OWN, 60),
+# The text of `model:`, and the input's shape.
+NETWORKS: dict[str, tuple[str, tuple[int, ...]]] = {
+    "perceptron": ("name: perceptron", (16, 16, 1)),
+    "softmax_regression": ("name: softmax_regression", (16, 16, 1)),
+    "mlp": ("name: mlp\nhidden: [32]", (16, 16, 1)),
+    "lenet1989": ("name: lenet1989", (16, 16, 1)),
+    "lenet5": ("name: lenet5", (16, 16, 1)),
+    "resnet20": ("name: resnet20\nwidth: 8", (8, 8, 1)),
+    "conv_encoder": ("name: conv_encoder\nwidths: [16, 32]", (16, 16, 1)),
+    "unet": ("name: unet\ndepth: 1\nwidth: 16\npadding: same\nnormalization: batch", (4, 4, 1)),
+    "own": (OWN, (16, 16, 1)),
+}
+DEEPER: dict[str, tuple[str, tuple[int, ...]]] = {
+    "alexnet": ("name: alexnet\nhidden: 64\ndropout: 0.0", (63, 63, 1)),
+    "vgg11_bn": ("name: vgg11_bn\nwidth: 8\nhidden: 32\ndropout: 0.0", (32, 32, 1)),
+    "network_in_network": ("name: network_in_network\ndropout: 0.0\nnormalization: batch", (8, 8, 1)),
+    "googlenet": ("name: googlenet\ndropout: 0.0\nauxiliary_dropout: 0.0", (32, 32, 1)),
+    "resnet50": ("name: resnet50\nstem: small\nwidth: 16\nvariant: v2", (8, 8, 1)),
+    "resnext50_32x4d": ("name: resnext50_32x4d\nstem: small\nwidth: 16", (8, 8, 1)),
+    "seresnet18": ("name: seresnet18\nstem: small\nwidth: 8", (8, 8, 1)),
+    "efficientnet_b0": ("name: efficientnet_b0\ndropout: 0.0\nstochastic_depth: 0.0", (16, 16, 1)),
 }
 
 
-@pytest.mark.parametrize("name", NETWORKS)
-def test_a_small_batch_is_fitted_to_the_last_image(name):
-    text, steps = NETWORKS[name]
-    spec = parse("model:\n" + "\n".join(f"  {line}" for line in text.splitlines()), "test.yaml").model
-    graph, params, stats = split(build(spec, (16, 16, 1), 4, init=Initializer(0)))
-    x = jnp.asarray(np.random.default_rng(0).standard_normal((16, 16, 16, 1)), jnp.float32)
-    y = jnp.arange(16) % 4
-    adam = optax.adam(0.01)
+class Fit(NamedTuple):
+    """How many steps it took, None if too many, and the parameters that the last step left as they were."""
 
-    def loss(params: Any, stats: Any) -> tuple[jax.Array, tuple[jax.Array, Any]]:
+    steps: int | None
+    unmoved: list[str]
+
+
+def fit(
+    text: str,
+    input_shape: tuple[int, ...],
+    loss: Callable[[Any, jax.Array], jax.Array],
+    done: Callable[[Any, jax.Array], jax.Array],
+    learning_rate: float = 0.01,
+) -> Fit:
+    """Adam on one batch of noise, in training mode, until `done` is true of the output and the batch."""
+    spec = parse("model:\n" + "\n".join(f"  {line}" for line in text.splitlines()), "test.yaml").model
+    graph, params, stats = split(build(spec, input_shape, 4, init=Initializer(0)))
+    x = jnp.asarray(np.random.default_rng(0).standard_normal((16, *input_shape)), jnp.float32)
+    adam = optax.adam(learning_rate)
+
+    def objective(params: Any, stats: Any) -> tuple[jax.Array, tuple[Any, Any]]:
         model = nnx.merge(graph, params, stats)
-        logits = model(x, Mode(train=True, key=jax.random.key(0)))
-        mean = optax.softmax_cross_entropy_with_integer_labels(logits, y).mean()
-        return mean, (logits, nnx.to_pure_dict(nnx.state(model, nnx.BatchStat)))
+        output = model(x, Mode(train=True, key=jax.random.key(0)))
+        return loss(output, x), (output, nnx.to_pure_dict(nnx.state(model, nnx.BatchStat)))
 
     @jax.jit
     def step(params: Any, stats: Any, memory: Any) -> tuple[Any, Any, Any, jax.Array]:
-        (_, (logits, stats)), gradient = jax.value_and_grad(loss, has_aux=True)(params, stats)
+        (_, (output, stats)), gradient = jax.value_and_grad(objective, has_aux=True)(params, stats)
         updates, memory = adam.update(gradient, memory)
-        return optax.apply_updates(params, updates), stats, memory, (logits.argmax(-1) == y).mean()
+        return optax.apply_updates(params, updates), stats, memory, done(output, x)
 
-    memory, accuracy = adam.init(params), 0.0
-    for _ in range(steps):
-        params, stats, memory, accuracy = step(params, stats, memory)
-        if accuracy == 1:
-            break
-    else:
-        pytest.fail(f"{float(accuracy):.0%} after {steps} steps")
+    memory, unmoved = adam.init(params), []
+    for number in range(1, 101):
+        before = jax.tree.leaves_with_path(params)
+        params, stats, memory, finished = step(params, stats, memory)
+        pairs = zip(before, jax.tree.leaves(params), strict=True)
+        unmoved = [jax.tree_util.keystr(path) for (path, old), new in pairs if np.array_equal(old, new)]
+        if finished:
+            return Fit(number, unmoved)
+    return Fit(None, unmoved)
+
+
+def labels(logits: jax.Array) -> jax.Array:
+    """Four classes in random order: one an image, or one for every position of a map."""
+    count = math.prod(logits.shape[:-1])
+    return jnp.asarray(np.random.default_rng(1).permutation(count) % 4).reshape(logits.shape[:-1])
+
+
+def classification_loss(output: jax.Array | Heads, x: jax.Array) -> jax.Array:
+    heads = output if isinstance(output, Heads) else Heads(output, (), 0.0)
+    losses = [
+        optax.softmax_cross_entropy_with_integer_labels(logits, labels(logits)).mean()
+        for logits in (heads.logits, *heads.auxiliary)
+    ]
+    return losses[0] + heads.weight * sum(losses[1:])
+
+
+def no_mistake(output: jax.Array | Heads, x: jax.Array) -> jax.Array:
+    logits = output.logits if isinstance(output, Heads) else output
+    return (logits.argmax(-1) == labels(logits)).all()
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_a_small_batch_is_fitted_to_the_last_label_and_every_parameter_learns(name):
+    fitted = fit(*NETWORKS[name], classification_loss, no_mistake)
+    assert fitted.steps is not None
+    assert fitted.unmoved == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", DEEPER)
+def test_the_deeper_ones_do_so_too(name):
+    fitted = fit(*DEEPER[name], classification_loss, no_mistake, learning_rate=0.002)
+    assert fitted.steps is not None
+    assert fitted.unmoved == []
+
+
+def test_an_autoencoder_gives_back_what_it_saw():
+    def error(output: jax.Array, x: jax.Array) -> jax.Array:
+        return ((output - x) ** 2).mean()  # of a constant output: 1
+
+    text = "name: conv_autoencoder\nwidths: [32, 64]\ncode: 32"
+    fitted = fit(text, (7, 6, 1), error, lambda output, x: error(output, x) < 0.05)
+    assert fitted.steps is not None
+    assert fitted.unmoved == []

@@ -5,12 +5,18 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.special
+from flax import nnx
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from cnnlab.layers.mode import EVALUATION, Mode
+from cnnlab.models.heads import Heads
+from cnnlab.spec.load import parse
 from cnnlab.spec.schema import Loss
-from cnnlab.tasks.classification import Sums, add, outcome, per_example_loss, predictions
+from cnnlab.tasks.classification import Sums, add, objective, outcome, per_example_loss, predictions
+from cnnlab.train import step
+from cnnlab.train.step import Sizes, compile_program
 
 BATCH, CLASSES = 6, 5
 LOSS = Loss(label_smoothing=0.2)
@@ -91,3 +97,78 @@ def test_predictions_leave_the_padding_out():
         assert isinstance(column, np.ndarray)
         np.testing.assert_array_equal(column, [getattr(whole, name)[i] for i in places])
     assert len(predictions(labels, whole, np.zeros(BATCH, bool))) == 0
+
+
+# ---------------------------------------------------------------- auxiliary classifiers
+
+
+def scores(seed: int) -> np.ndarray:
+    return np.random.default_rng(seed).standard_normal((BATCH, CLASSES), dtype=np.float32)
+
+
+@pytest.mark.parametrize("auxiliary", [0, 1, 2])
+@pytest.mark.parametrize("weight", [0.3, 1.0, 0.0])
+def test_training_lowers_the_weighted_sum_and_records_the_main_loss(auxiliary, weight):
+    """Szegedy et al. 2015, section 5: the losses of the auxiliary classifiers weighted by 0.3."""
+    labels = np.arange(BATCH, dtype=np.int32) % CLASSES
+    main, *extra = (scores(seed) for seed in range(1 + auxiliary))
+    heads = Heads(jnp.asarray(main), tuple(map(jnp.asarray, extra)), weight)
+    logits, losses, lowered = objective(LOSS, heads, jnp.asarray(labels))
+    wanted = [[smoothed(row, label, 0.2) for row, label in zip(x, labels, strict=True)] for x in (main, *extra)]
+    assert np.array_equal(logits, main)
+    np.testing.assert_allclose(losses, wanted[0], rtol=1e-5)
+    np.testing.assert_allclose(lowered, wanted[0] + weight * np.sum(wanted[1:], axis=0), rtol=1e-5)
+
+
+def test_of_logits_alone_the_loss_is_what_training_lowers():
+    labels = jnp.arange(BATCH, dtype=jnp.int32) % CLASSES
+    logits, losses, lowered = objective(LOSS, jnp.asarray(scores(0)), labels)
+    assert np.array_equal(logits, scores(0))
+    assert np.array_equal(losses, per_example_loss(LOSS, jnp.asarray(scores(0)), labels))
+    assert np.array_equal(lowered, losses)
+
+
+class Helped(nnx.Module):
+    """A dense layer, and a classifier behind it; in training two others that read the same features."""
+
+    def __init__(self):
+        random = np.random.default_rng(7)
+        shapes = {"stem": (4, 3), "head": (3, CLASSES), "aux1": (3, CLASSES), "aux2": (3, CLASSES)}
+        for name, shape in shapes.items():
+            setattr(self, name, nnx.Param(random.standard_normal(shape, dtype=np.float32)))
+
+    def __call__(self, x: jax.Array, mode: Mode = EVALUATION) -> jax.Array | Heads:
+        h = x @ self.stem[...]
+        logits = h @ self.head[...]
+        return Heads(logits, (h @ self.aux1[...], h @ self.aux2[...]), 0.3) if mode.train else logits
+
+
+def test_a_step_with_auxiliary_classifiers_against_numpy(monkeypatch):
+    """d cross_entropy / d logits is p - onehot; the auxiliary ones count 0.3, and go through the stem too."""
+    monkeypatch.setattr(step, "build", lambda *_, **__: Helped())
+    experiment = parse(
+        f"model: {{layers: [dense: classes], classes: {CLASSES}}}\noptimizer: {{name: sgd, learning_rate: 1.0}}", "spec"
+    )
+    sizes = Sizes((4,), CLASSES, BATCH, np.zeros(4, np.float32), np.ones(4, np.float32))
+    program = compile_program(experiment, sizes)
+    x = np.random.default_rng(1).standard_normal((BATCH, 4), dtype=np.float32)
+    labels, mask = np.arange(BATCH, dtype=np.int32) % CLASSES, np.arange(BATCH) < 5  # the last is padding
+    weights = {name: np.asarray(value, np.float64) for name, value in program.host_state.params.items()}
+    h = x @ weights["stem"]
+    count, wanted, of_h, losses = mask.sum(), {}, 0.0, {}
+    for name, weight in {"head": 1.0, "aux1": 0.3, "aux2": 0.3}.items():
+        logits = h @ weights[name]
+        error = weight * mask[:, None] * (scipy.special.softmax(logits, -1) - np.eye(CLASSES)[labels]) / count
+        wanted[name] = h.T @ error
+        of_h = of_h + error @ weights[name].T
+        losses[name] = -scipy.special.log_softmax(logits, -1)[np.arange(BATCH), labels]
+    wanted["stem"] = x.T @ of_h
+    rate = float(program.rate(jnp.int32(0)))
+    assert rate == 1
+    before = program.evaluate(program.initial_state.params, program.initial_state.stats, x, labels)
+    after = program.train_step(program.initial_state, x, labels, mask)
+    for name, gradient in wanted.items():
+        np.testing.assert_allclose(after.params[name], weights[name] - rate * gradient, atol=1e-5, err_msg=name)
+    assert after.sums.means()["loss"] == pytest.approx(losses["head"][mask].mean(), rel=1e-5), "the main one's alone"
+    np.testing.assert_allclose(before.loss, losses["head"], rtol=1e-5)  # evaluation has no others
+    assert np.array_equal(before.predicted, (h @ weights["head"]).argmax(-1))
