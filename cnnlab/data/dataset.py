@@ -59,11 +59,13 @@ def load(data: Data, base: Path) -> Dataset:
     `resize` does not fit the data.
     """
     from cnnlab.data import SOURCES  # the table imports the sources, and they import this module
+    from cnnlab.data.subset import only_classes
 
     if isinstance(data, NoData):
         raise DataError("the spec has no data", where="data", hint="add data: {source: digits}, image_folder or npz")
     where = str(getattr(data, "path", data.source))
-    dataset = check(SOURCES[data.source](data, base), where)
+    dataset = SOURCES[data.source](data, base)
+    dataset = check(dataset if data.classes is None else only_classes(dataset, data.classes, where), where)
     if data.resize is not None:
         size = size_per_axis(data.resize, dataset.x.ndim - 2)
         if size != dataset.x.shape[1:-1]:

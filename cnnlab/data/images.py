@@ -45,6 +45,30 @@ def decode(path: Path, channels: int, size: tuple[int, int] | None = None, name:
     return np.asarray(flat).reshape(flat.height, flat.width, channels)
 
 
+def crop(pixels: np.ndarray, size: tuple[int, ...], resize: int | None, interpolation: str) -> np.ndarray:
+    """uint8 [height, width, channel] -> its centre of `size`, the shorter side first resized to `resize`.
+
+    As torchvision's Resize and CenterCrop do it on an image of Pillow's; what lacks to `size` is black. Without
+    `resize` the whole is resized to `size`.
+    """
+    image = Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
+    method = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}[interpolation]
+    height, width = size
+    if resize is None:
+        image = image.resize((width, height), method)
+    else:
+        short = min(image.size)
+        image = image.resize(tuple(int(resize * side / short) for side in image.size), method)  # type: ignore[arg-type]
+        left, top = _before(image.width, width), _before(image.height, height)
+        image = image.crop((left, top, left + width, top + height))
+    return np.asarray(image).reshape(height, width, pixels.shape[-1])
+
+
+def _before(have: int, wanted: int) -> int:
+    """What is cut before the centre, negative for what is added; of an odd surplus half is rounded to even."""
+    return round((have - wanted) / 2) if have >= wanted else -((wanted - have) // 2)
+
+
 def _open(file: BinaryIO) -> Image.Image:
     # Pillow only warns of an image of 89 million pixels, and raises above twice that. Its warnings of damaged
     # EXIF data, common in photographs, help nobody: what can be read of them is used.

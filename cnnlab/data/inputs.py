@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cnnlab.data.images import decode, is_image
+from cnnlab.data.images import crop, decode, is_image
 from cnnlab.data.npz import read_array
 from cnnlab.data.resize import resize
 from cnnlab.errors import DataError
@@ -20,19 +20,66 @@ def read_inputs(path: Path, input_shape: tuple[int, ...], *, pixels: bool) -> np
     Raises DataError where the file is no such thing or does not fit.
     """
     where = str(path)
-    if not path.is_file():
-        raise DataError("no such file", where=where, hint="name images, .npy or .npz files")
-    if path.suffix.lower() in ARRAYS:
+    if is_array(path):
+        _check_there(path)
         return _fitted(read_array(path), input_shape, where)
-    if not is_image(path.name):
-        raise DataError(
-            f"'{path.suffix}' is neither an image nor an array", where=where, hint="name .png, .jpg or .npy"
-        )
+    check_image(path)
     if len(input_shape) != 3 or input_shape[-1] not in (1, 3) or not pixels:
         kind = "x".join(map(str, input_shape)) + ("" if pixels else " of values that are no pixels from 0 to 255")
         raise DataError(f"an image, and the run was trained on {kind}", where=where, hint="give .npy or .npz arrays")
     height, width, channels = input_shape
     return decode(path, channels, (height, width))[None]
+
+
+def is_array(path: Path) -> bool:
+    """Whether the file's name is that of an array."""
+    return path.suffix.lower() in ARRAYS
+
+
+def read_batch(path: Path) -> np.ndarray:
+    """The array of an .npy file, or `x` of an .npz file, [example, *space, channel]: uint8 or float32, as it is."""
+    _check_there(path)
+    x = read_array(path)
+    if not 2 <= x.ndim <= 5 or 0 in x.shape:
+        message = f"the array has the shape {list(x.shape)}, and [example, height, width, channel] is wanted"
+        raise DataError(message, where=str(path))
+    return _finite(x, str(path))
+
+
+def read_cropped(
+    path: Path, channels: int, size: tuple[int, ...], resize: int | None, interpolation: str
+) -> np.ndarray:
+    """One image as uint8 [1, height, width, channel]: its shorter side resized to `resize`, its centre cut out.
+
+    Without `resize` it is resized to `size` as a whole. Raises DataError where the file is no image.
+    """
+    check_image(path)
+    if len(size) != 2 or channels not in (1, 3):
+        message = f"an image, and the network was trained on {'x'.join(map(str, (*size, channels)))}"
+        raise DataError(message, where=str(path), hint="give .npy or .npz arrays")
+    return crop(decode(path, channels), size, resize, interpolation)[None]
+
+
+def check_image(path: Path) -> None:
+    """Raises DataError unless the file is there and its name is that of an image."""
+    _check_there(path)
+    if not is_image(path.name):
+        message = f"'{path.suffix}' is neither an image nor an array"
+        raise DataError(message, where=str(path), hint="name .png, .jpg or .npy")
+
+
+def _check_there(path: Path) -> None:
+    if not path.is_file():
+        raise DataError("no such file", where=str(path), hint="name images, .npy or .npz files")
+
+
+def _finite(x: np.ndarray, where: str) -> np.ndarray:
+    """The array as uint8 or float32. Raises DataError for NaN and for what is or becomes infinite."""
+    with np.errstate(over="ignore"):  # a float64 above 3.4e38
+        x = x if x.dtype == np.uint8 else x.astype(np.float32)
+    if not np.isfinite(x).all():
+        raise DataError("the array holds NaN or infinite values", where=where, hint="values must be finite")
+    return x
 
 
 def _fitted(x: np.ndarray, input_shape: tuple[int, ...], where: str) -> np.ndarray:
@@ -44,7 +91,5 @@ def _fitted(x: np.ndarray, input_shape: tuple[int, ...], where: str) -> np.ndarr
     if batch.ndim != 2 + axes or batch.shape[-1] != input_shape[-1] or 0 in batch.shape:
         wanted = "x".join(map(str, input_shape))
         raise DataError(f"the array has the shape {list(x.shape)}, and the run takes examples of {wanted}", where=where)
-    batch = batch if batch.dtype == np.uint8 else batch.astype(np.float32)
-    if not np.isfinite(batch).all():
-        raise DataError("the array holds NaN or infinite values", where=where, hint="values must be finite")
+    batch = _finite(batch, where)
     return batch if batch.shape[1:] == input_shape else resize(batch, input_shape[:-1])

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from cnnlab.data.images import decode, is_image
+from cnnlab.data.images import crop, decode, is_image
 from cnnlab.errors import DataError
 
 RANDOM = np.random.default_rng(0)
@@ -184,3 +184,89 @@ def test_damage_anywhere_is_a_data_error_or_an_image(tmp_path_factory, kind, fli
         assert str(path) in str(error)  # noqa: PT017
     else:
         assert found.shape == (5, 5, 3)
+
+
+# ---------------------------------------------------------------- crop
+
+
+def bilinear(x):
+    return np.maximum(1 - abs(x), 0)
+
+
+def bicubic(x):
+    """Keys 1981 with a = -1/2."""
+    x = abs(x)
+    inner, outer = 1.5 * x**3 - 2.5 * x**2 + 1, -0.5 * x**3 + 2.5 * x**2 - 4 * x + 2
+    return np.where(x < 1, inner, np.where(x < 2, outer, 0))
+
+
+FILTERS = {"bilinear": (bilinear, 1), "bicubic": (bicubic, 2)}
+
+
+def enlarged(pixels, axis, size, interpolation):
+    """Weighted means along one axis, the filter widened where the image shrinks; levels are rounded and clipped."""
+    weigh, support = FILTERS[interpolation]
+    scale = pixels.shape[axis] / size
+    widened = max(scale, 1)
+    rows = []
+    for i in range(size):
+        centre = (i + 0.5) * scale
+        first = int(max(centre - support * widened + 0.5, 0))
+        last = int(min(centre + support * widened + 0.5, pixels.shape[axis]))
+        weights = weigh((np.arange(first, last) + 0.5 - centre) / widened)
+        taken = np.moveaxis(pixels, axis, -1)[..., first:last].astype(float)
+        rows.append(np.clip(np.floor(taken @ (weights / weights.sum()) + 0.5), 0, 255))
+    return np.moveaxis(np.array(rows), 0, axis)
+
+
+def cropped(pixels, size, resize, interpolation):
+    """Resize to the shorter side, black around what is too small, then the centre."""
+    height, width = pixels.shape[:2]
+    target = size if resize is None else tuple(resize * side // min(height, width) for side in (height, width))
+    for axis in (1, 0):
+        pixels = enlarged(pixels, axis, target[axis], interpolation)
+    lacking = [max(wanted - have, 0) for wanted, have in zip(size, target, strict=True)]
+    pixels = np.pad(pixels, [*((n // 2, n - n // 2) for n in lacking), (0, 0)])
+    top, left = (round((have - wanted) / 2) for have, wanted in zip(pixels.shape[:2], size, strict=True))
+    return pixels[top : top + size[0], left : left + size[1]]
+
+
+@pytest.mark.parametrize("interpolation", FILTERS)
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize(
+    ("image", "size", "resize"),
+    [
+        ((33, 47), (14, 14), 16),  # smaller, wide
+        ((47, 33), (14, 14), 17),  # tall, the surplus odd
+        ((31, 31), (15, 12), 19),
+        ((9, 13), (20, 20), 21),  # larger
+        ((20, 27), (20, 20), 20),  # the shorter side as it is
+        ((11, 17), (16, 16), 11),  # one side too small, an odd lack of 5
+        ((10, 12), (17, 15), 10),  # both, of 7 and of 3
+        ((9, 9), (10, 12), 9),
+        ((300, 7), (7, 7), 7),  # very tall
+        ((21, 35), (8, 11), None),  # as a whole, out of shape
+        ((5, 4), (5, 4), None),
+    ],
+)
+def test_crop_against_the_definition(image, size, resize, channels, interpolation):
+    pixels = np.random.default_rng(1).integers(0, 256, (*image, channels), dtype=np.uint8)
+    found = crop(pixels, size, resize, interpolation)
+    assert (found.dtype, found.shape) == (np.uint8, (*size, channels))
+    wanted = cropped(pixels, size, resize, interpolation)
+    assert abs(found - wanted).max() <= 1  # Pillow computes in fixed point
+    assert (found == wanted).mean() > 0.95  # the ties
+
+
+def test_what_a_crop_lacks_is_black():
+    found = crop(np.full((4, 6, 3), 200, np.uint8), (9, 9), 4, "bilinear")[..., 0]
+    wanted = np.zeros((9, 9))
+    wanted[2:6, 1:7] = 200  # of a lack of 5 and of 3 the smaller half is before
+    np.testing.assert_array_equal(found, wanted)
+
+
+def test_of_an_odd_surplus_half_is_rounded_to_even():
+    ramp = np.tile(np.arange(11, dtype=np.uint8), (11, 1))[..., None]
+    assert crop(ramp, (10, 10), 11, "bicubic")[0, :, 0].tolist() == list(range(10))  # 0.5 to 0
+    assert crop(ramp, (8, 8), 11, "bicubic")[0, :, 0].tolist() == list(range(2, 10))  # 1.5 to 2
+    assert crop(ramp, (6, 6), 11, "bicubic")[0, :, 0].tolist() == list(range(2, 8))  # 2.5 to 2

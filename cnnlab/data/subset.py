@@ -1,0 +1,30 @@
+"""Some of a source's classes alone."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from cnnlab.data.dataset import Dataset
+from cnnlab.errors import DataError, did_you_mean
+
+
+def only_classes(dataset: Dataset, names: tuple[str, ...], where: str) -> Dataset:
+    """The examples of these classes, which are numbered in this order. Raises DataError for one that is not there."""
+    for name in names:
+        if name not in dataset.classes:
+            hint = did_you_mean(name, dataset.classes) or f"there are {', '.join(dataset.classes)}"
+            raise DataError(f"data.classes: no class '{name}'", where=where, hint=hint)
+    label = np.full(len(dataset.classes), -1, np.int32)
+    label[[dataset.classes.index(name) for name in names]] = np.arange(len(names))
+    y = label[dataset.y]
+    kept = np.flatnonzero(y >= 0)
+    place = np.cumsum(y >= 0) - 1
+    return replace(
+        dataset,
+        x=dataset.x[kept],
+        y=y[kept],
+        classes=names,
+        files=dataset.files and tuple(dataset.files[i] for i in kept),
+        given={split: place[indices[y[indices] >= 0]] for split, indices in dataset.given.items()},
+        digests=tuple(dataset.digests[i] for i in kept),
+    )
