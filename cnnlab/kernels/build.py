@@ -1,0 +1,114 @@
+"""The kernels' shared library: found in the user's cache directory, or built there at first use."""
+
+import ctypes
+import hashlib
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+from importlib import metadata
+from pathlib import Path
+
+SOURCE = Path(__file__).with_name("convolution.cc")
+FLAGS = ("-O3", "-std=c++17", "-shared", "-fPIC", "-fopenmp", "-w")
+LIBRARY_WHEEL, HEADERS_WHEEL = "onednn-cpu-gomp", "onednn-devel-cpu-gomp"
+BUILD_SECONDS = 300
+
+
+class Unavailable(Exception):
+    """Why the kernels cannot be used here, as one sentence."""
+
+
+def _file_of(wheel: str, name: str) -> Path:
+    try:
+        files = metadata.files(wheel) or []
+    except metadata.PackageNotFoundError:
+        raise Unavailable(f"the package {wheel} is not installed") from None
+    for file in files:
+        if file.parts[-len(Path(name).parts) :] == Path(name).parts:
+            return Path(str(file.locate())).resolve()
+    raise Unavailable(f"the package {wheel} is installed without its file {name}")
+
+
+def _compiler() -> tuple[str, str]:
+    """The C++ compiler's path, and its version."""
+    named = os.environ.get("CXX", "g++")
+    path = shutil.which(named)
+    if path is None:
+        raise Unavailable(f"there is no C++ compiler: {named} is not on the PATH")
+    try:
+        version = subprocess.run([path, "-dumpfullversion"], capture_output=True, text=True, timeout=30, check=True)
+    except (OSError, subprocess.SubprocessError) as e:
+        raise Unavailable(f"the C++ compiler {path} does not run: {e}") from None
+    return path, version.stdout.strip()
+
+
+def cache_directory() -> Path:
+    """Where built libraries stay: cnnlab/kernels in XDG_CACHE_HOME, or in ~/.cache."""
+    root = os.environ.get("XDG_CACHE_HOME", "")
+    return (Path(root) if os.path.isabs(root) else Path("~/.cache").expanduser()) / "cnnlab" / "kernels"
+
+
+def _compile(compiler: str, headers: Path, onednn: Path, target: Path) -> None:
+    import jax
+
+    includes = [f"-I{jax.ffi.include_dir()}", f"-I{headers}"]
+    # Written beside its place and then renamed: nobody ever loads half a library.
+    handle, name = tempfile.mkstemp(dir=target.parent, prefix=target.stem, suffix=".part")
+    os.close(handle)
+    try:
+        command = [compiler, *FLAGS, *includes, str(SOURCE), str(onednn), "-o", name]
+        built = subprocess.run(command, capture_output=True, text=True, timeout=BUILD_SECONDS)
+        if built.returncode:
+            said = [line for line in built.stderr.splitlines() if "error" in line] or built.stderr.splitlines() or ["?"]
+            raise Unavailable(f"{compiler} cannot build the kernels: {said[0].strip()}")
+        os.replace(name, target)
+    except (OSError, subprocess.SubprocessError) as e:
+        raise Unavailable(f"{compiler} cannot build the kernels: {e}") from None
+    finally:
+        Path(name).unlink(missing_ok=True)
+
+
+def key() -> str:
+    """Sixteen digits that change with the source, jaxlib, oneDNN and how the source is compiled."""
+    parts = [SOURCE.read_bytes(), *(flag.encode() for flag in FLAGS)]
+    for package in ("jaxlib", LIBRARY_WHEEL):
+        try:
+            parts.append(f"{package} {metadata.version(package)}".encode())
+        except metadata.PackageNotFoundError:
+            raise Unavailable(f"the package {package} is not installed") from None
+    return hashlib.sha256(b"\0".join(parts)).hexdigest()[:16]
+
+
+def load() -> ctypes.CDLL:
+    """The library, built if this is its first use; Unavailable says why there is none."""
+    if sys.platform != "linux" or platform.machine() != "x86_64":
+        raise Unavailable(f"they are for Linux on x86-64, and this is {sys.platform} on {platform.machine()}")
+    onednn = _file_of(LIBRARY_WHEEL, "libdnnl.so.3")
+    headers = _file_of(HEADERS_WHEEL, "oneapi/dnnl/dnnl.hpp").parents[2]
+    compiler, version = _compiler()
+    directory = cache_directory()
+    target = directory / f"convolution-{key()}-{hashlib.sha256(version.encode()).hexdigest()[:8]}.so"
+    try:
+        if not target.exists():
+            _build_once(compiler, headers, onednn, target)
+        # Loaded first, oneDNN satisfies the kernels' need of a library of that name: no search path is built in.
+        ctypes.CDLL(str(onednn))
+        return ctypes.CDLL(str(target))
+    except OSError as e:
+        raise Unavailable(f"the library {target} cannot be used: {e}") from None
+
+
+def _build_once(compiler: str, headers: Path, onednn: Path, target: Path) -> None:
+    """Builds the library, one process at a time; whoever waited finds it built."""
+    import fcntl
+
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with (target.parent / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        for abandoned in target.parent.glob("*.part"):
+            abandoned.unlink(missing_ok=True)
+        if not target.exists():
+            _compile(compiler, headers, onednn, target)

@@ -1,0 +1,140 @@
+"""oneDNN in the place of XLA's own convolution on the CPU.
+
+JAX's rule that lowers `conv_general_dilated` for the CPU is replaced, not the models' code: every model, its
+gradients, vmap and remat have it, and jaxprs look as before. The one module here that uses what JAX keeps private;
+what it relies on was read in jax 0.10.2.
+"""
+
+import ctypes
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import jax
+import numpy as np
+from jax.interpreters import mlir
+
+from cnnlab.kernels import build
+from cnnlab.kernels.problem import INPUT_GRADIENT, Call, Dimensions, recognise
+
+OLDEST, NEWEST = (0, 10, 2), (0, 13)
+Rule = Callable[..., Any]
+
+_switch = {"on": True}
+
+
+@contextmanager
+def switched(on: bool) -> Iterator[None]:
+    """While open, new programs are lowered to the kernels, or to XLA's own convolution: for comparisons.
+
+    What was jitted before keeps what it has, so use new functions.
+    """
+    before = _switch["on"]
+    _switch["on"] = on
+    try:
+        yield
+    finally:
+        _switch["on"] = before
+
+
+def _one_device(context: Any) -> bool:
+    """Whether a program sees whole arrays: one device, or a shard_map over all axes of its mesh."""
+    from jax._src import sharding_impls
+
+    axes = context.axis_context
+    if isinstance(axes, sharding_impls.ShardingContext):
+        return axes.num_devices == 1
+    if isinstance(axes, sharding_impls.SPMDAxisContext):
+        return axes.manual_axes == frozenset(axes.mesh.axis_names)
+    return False
+
+
+def _call_of(context: Any, parameters: dict[str, Any]) -> Call | None:
+    """What oneDNN may do for an equation, or None where XLA's own rule stays."""
+    module = context.module_context
+    if not _switch["on"] or not _one_device(module) or module.lowering_parameters.for_export:
+        return None
+    if tuple(context.platforms or module.platforms) != ("cpu",) or parameters.get("out_sharding") is not None:
+        return None
+    lhs, rhs = context.avals_in
+    (out,) = context.avals_out
+    padding = parameters["padding"]
+    every = [*lhs.shape, *rhs.shape, *out.shape, *(n for pair in padding for n in pair)]
+    if not all(isinstance(n, int | np.integer) for n in every) or lhs.dtype != rhs.dtype:
+        return None
+    return recognise(
+        lhs.shape,
+        rhs.shape,
+        out.shape,
+        stride=tuple(parameters["window_strides"]),
+        padding=padding,
+        lhs_dilation=tuple(parameters["lhs_dilation"]),
+        rhs_dilation=tuple(parameters["rhs_dilation"]),
+        dimensions=Dimensions(*(tuple(spec) for spec in parameters["dimension_numbers"])),
+        feature_groups=parameters["feature_group_count"],
+        batch_groups=parameters["batch_group_count"],
+        operand=lhs.dtype.name,
+        result=out.dtype.name,
+    )
+
+
+def _reverse(value: Any, axes: list[int]) -> Any:
+    """`value` with its axes running the other way; JAX's own reverse of a gradient cancels with it in XLA."""
+    from jax._src.lib.mlir.dialects import hlo
+
+    return hlo.reverse(value, mlir.dense_int_array(axes))
+
+
+def _rule(library: ctypes.CDLL, target: str, original: Rule) -> Rule:
+    """The lowering rule that asks `library` first and `original` where it has nothing fast."""
+    threads = len(os.sched_getaffinity(0))
+    said = ctypes.create_string_buffer(256)
+
+    def rule(context: Any, lhs: Any, rhs: Any, **parameters: Any) -> Any:
+        call = _call_of(context, parameters)
+        if call is None:
+            return original(context, lhs, rhs, **parameters)
+        numbers = call.problem.numbers()
+        if library.cnnlab_convolution_probe((ctypes.c_int64 * len(numbers))(*numbers), threads, said, len(said)):
+            return original(context, lhs, rhs, **parameters)
+        _, kernel, made = parameters["dimension_numbers"]
+        if call.problem.kind == INPUT_GRADIENT and call.reversed_weights:
+            rhs = _reverse(rhs, list(kernel[2:]))
+        operands = (rhs, lhs) if call.swapped else (lhs, rhs)
+        emit = jax.ffi.ffi_lowering(
+            target,
+            operand_layouts=[tuple(reversed(range(lhs.type.rank)))] * 2,
+            backend_config={"problem": mlir.dense_int_array(numbers)},
+        )
+        (result,) = emit(context, *operands)
+        if call.problem.kind != INPUT_GRADIENT and call.reversed_weights:
+            result = _reverse(result, list(made[2:]))
+        return [result]
+
+    return rule
+
+
+def install(library: ctypes.CDLL) -> None:
+    """Registers the library's convolution with XLA and puts its rule before JAX's; Unavailable says why it cannot."""
+    if not OLDEST <= jax.__version_info__ < NEWEST:
+        raise build.Unavailable(f"they have not been tried with jax {jax.__version__}")
+    try:
+        from jax._src.interpreters.mlir import _platform_specific_lowerings
+
+        entry = _platform_specific_lowerings["cpu"][jax.lax.conv_general_dilated_p]
+    except (ImportError, KeyError, TypeError):
+        raise build.Unavailable(
+            f"jax {jax.__version__} keeps its rules for the CPU where they cannot be found"
+        ) from None
+    library.cnnlab_convolution_probe.argtypes = (
+        ctypes.POINTER(ctypes.c_int64),
+        ctypes.c_int64,
+        ctypes.c_char_p,
+        ctypes.c_size_t,
+    )
+    # A program in the persistent cache names its target: another source is another name, and never the wrong code.
+    target = f"cnnlab_convolution_{build.key()}"
+    jax.ffi.register_ffi_target(target, jax.ffi.pycapsule(library.cnnlab_convolution), platform="cpu")
+    original: Any = getattr(entry, "rule", entry)
+    mlir.register_lowering(jax.lax.conv_general_dilated_p, _rule(library, target, original), platform="cpu")
