@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from cnnlab.data.prepare import prepare
 from cnnlab.runs.network import network
+from cnnlab.runs.pretrained import prepare_experiment
 from cnnlab.spec.load import load
 from cnnlab.spec.schema import Experiment
 
@@ -22,10 +22,9 @@ def name(path: Path) -> str:
 
 @pytest.mark.parametrize("path", SPECS, ids=name)
 def test_it_builds_and_traces(path):
-    experiment = load(path)
-    prepared = prepare(experiment.data, Path(), experiment.seed)
-    found = network(experiment, prepared.input_shape, len(prepared.classes))
-    assert found.traced.output_shape == (10,)
+    experiment, prepared = prepare_experiment(load(path))
+    found = network(experiment, prepared.input_shape, len(prepared.classes), prepared=prepared)
+    assert found.traced.output_shape == (len(prepared.classes),)
     assert found.summary()["parameters"] > 0
 
 

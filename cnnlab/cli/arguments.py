@@ -2,7 +2,7 @@
 
 import re
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -16,6 +16,7 @@ Overrides = Annotated[
     typer.Argument(metavar="KEY=VALUE", help="Settings that replace the spec's: optimizer.learning_rate.peak=0.01"),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of tables.")]
+Checkpoint = Annotated[Literal["best", "last"], typer.Option("--checkpoint", help="Which stored step.")]
 Input = Annotated[
     str | None, typer.Option("--input", metavar="SHAPE", help="The input's shape, such as 224,224,3; else the data's.")
 ]
@@ -30,3 +31,13 @@ def parse_shape(text: str | None) -> tuple[int, ...] | None:
         hint = "such as 224,224,3: height, width, channels"
         raise SpecError(f"--input: '{text}' is no shape", hint=hint)
     return tuple(map(int, parts))
+
+
+def parse_numbers(text: str | None, option: str) -> tuple[float, ...] | None:
+    """`0.485,0.456,0.406` as numbers. Raises SpecError where they are none."""
+    if text is None:
+        return None
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError:
+        raise SpecError(f"{option}: '{text}' is no list of numbers", hint="such as 0.485,0.456,0.406") from None

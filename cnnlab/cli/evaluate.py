@@ -1,16 +1,16 @@
 """`cnnlab eval`."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
-from cnnlab.cli.arguments import Json, RunPath
+from cnnlab.cli.arguments import Checkpoint, Json, RunPath
 
 
 def evaluate(
     run: RunPath,
     split: Annotated[str, typer.Option("--split", help="train, validation or test.")] = "test",
-    checkpoint: Annotated[Literal["best", "last"], typer.Option("--checkpoint", help="Which stored step.")] = "best",
+    checkpoint: Checkpoint = "best",
     json: Json = False,
 ) -> None:
     """Print the tables of a run from its checkpoint.

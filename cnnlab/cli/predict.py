@@ -5,30 +5,53 @@ from typing import Annotated, Literal
 
 import typer
 
-from cnnlab.cli.arguments import Json, RunPath
+from cnnlab.cli.arguments import Checkpoint, Json
 
 
 def predict(
-    run: RunPath,
-    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Images, .npy or .npz arrays (x).")],
-    checkpoint: Annotated[Literal["best", "last"], typer.Option("--checkpoint", help="Which stored step.")] = "best",
+    paths: Annotated[list[Path], typer.Argument(metavar="[RUN] FILE...", help="Images, .npy or .npz arrays (x).")],
+    weights: Annotated[Path | None, typer.Option("--weights", help="A weights file, instead of a run.")] = None,
+    model: Annotated[str | None, typer.Option("--model", help="Its network; else as the weights say.")] = None,
+    output: Annotated[
+        Literal["logits", "probabilities", "features"] | None,
+        typer.Option("--output", help="All values of each example; features are what the head is given."),
+    ] = None,
+    file: Annotated[Path | None, typer.Option("-o", help="An .npz file for them; else CSV.")] = None,
+    checkpoint: Checkpoint = "best",
     json: Json = False,
 ) -> None:
     """Print class and probability of files, as CSV.
 
-    Images and arrays go through the run's own preprocessing.
+    With a run, images and arrays go through the run's preprocessing. With --weights images go through that of the
+    weights, arrays as they are (uint8 counts as pixels).
     """
     from cnnlab.cli import render
-    from cnnlab.metrics.predictions import csv_text
+    from cnnlab.errors import SpecError
+    from cnnlab.report.answers import check_name, document, rows, save
+    from cnnlab.runs import prediction
     from cnnlab.runs.directory import open_run
-    from cnnlab.runs.prediction import predict as predict_files
 
-    found, notes = predict_files(open_run(run), files, checkpoint)
-    for note in notes:
-        render.note(note)
-    if json:
-        keys = ("file", "index", "class", "probability")
-        render.document([dict(zip(keys, vars(one).values(), strict=True)) for one in found])
+    if file is not None:
+        check_name(file)
+    if weights is None:
+        if model is not None:
+            raise SpecError("--model needs --weights", hint="or name a run: cnnlab predict RUN FILE...")
+        run, paths = open_run(paths[0]), paths[1:]
+        if not paths:
+            raise SpecError("predict what?", hint="name images, .npy or .npz files")
+        predictor = prediction.of_run(run, checkpoint)
     else:
-        rows = [[one.file, one.index, one.label, one.probability] for one in found]
-        render.text(csv_text([["file", "index", "class", "probability"], *rows]))
+        predictor = prediction.of_weights(weights, model)
+    found = prediction.predict(predictor, paths, output or "probabilities")
+    for note in found.notes:
+        render.note(note)
+    if file is not None:
+        save(file, found, output or "probabilities")
+        if json:
+            render.document({"file": str(file), "examples": len(found.files)})
+        else:
+            render.text(f"{file}\n")
+    elif json:
+        render.document(document(found, output))
+    else:
+        render.text(rows(found, output))

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from cnnlab.report.plan import Plan
     from cnnlab.report.results import Outcome
     from cnnlab.runs.network import Network
+    from cnnlab.train.freeze import Trainable
 
 MATRIX_UP_TO = 20  # classes; beyond, the most frequent confusions are listed
 _UNBOUNDED = 100_000
@@ -72,6 +73,16 @@ def names(entries: Sequence[tuple[str, str]]) -> None:
     """Names and what they take."""
     width = max(len(name) for name, _ in entries)
     text("".join(f"{name:<{width}}  {settings}".rstrip() + "\n" for name, settings in entries))
+
+
+def machine(found: dict[str, Any]) -> None:
+    """What `cnnlab doctor` has found: a line each."""
+    device, kernels = found["device"], found["kernels"]
+    used = "in use" if kernels["in_use"] else "not in use"
+    lines = [("cnnlab", found["cnnlab"]), ("python", found["python"]), ("platform", found["platform"])]
+    lines += [("device", f"{device['count']} {device['platform']} ({device['kind']})")]
+    lines += [("kernels", f"{used}: {kernels['why']}")]
+    names([*lines, *((name, version or "not installed") for name, version in found["packages"].items())])
 
 
 # ---------------------------------------------------------------- classification
@@ -185,6 +196,7 @@ def plan(found: "Plan") -> None:
     fields = found.network.summary()["receptive_field"]
     if fields is not None:
         console.print(Text(f"receptive field {_shape(fields['size'])}, stride {_shape(fields['stride'])}"))
+    _trainable(console, found.network.training)
     if found.counts is None:
         console.print(Text("no data: nothing to train on"))
         return
@@ -193,6 +205,17 @@ def plan(found: "Plan") -> None:
     size, epochs = experiment.data.batch_size, experiment.train.epochs
     console.print(Text(f"batches         {found.steps_per_epoch:,} of {size} an epoch"))
     console.print(Text(f"training        {epochs} epochs, {found.steps:,} steps, {experiment.optimizer.name}"))
+
+
+def _trainable(console: Console, training: "Trainable") -> None:
+    """Which parameters train and which do not, where a spec freezes any."""
+    if not training.frozen:
+        return
+    frozen = ", ".join(f"{pattern} {count:,}" for pattern, count in training.frozen.items())
+    console.print(Text(f"trained         {training.trained:,} parameters"))
+    console.print(Text(f"frozen          {sum(training.frozen.values()):,} parameters: {frozen}"))
+    if training.unfreeze_at_epoch is not None:
+        console.print(Text(f"                until epoch {training.unfreeze_at_epoch}, counted from 0; then all train"))
 
 
 def fields(report: "Report") -> None:

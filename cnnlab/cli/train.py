@@ -22,23 +22,22 @@ def train(
     """
     from cnnlab.cli import render
     from cnnlab.cli.progress import Display
-    from cnnlab.data.prepare import prepare
     from cnnlab.report.results import finish
     from cnnlab.runs import training
     from cnnlab.runs.directory import Lock, locate
     from cnnlab.runs.network import network
-    from cnnlab.runs.resolve import resolve
+    from cnnlab.runs.pretrained import load_weights, prepare_experiment
     from cnnlab.runs.signals import StopSignals
     from cnnlab.spec.load import load
 
     with StopSignals() as signals:
-        experiment = load(spec, overrides)
-        prepared = prepare(experiment.data, Path(), experiment.seed)
-        experiment = resolve(experiment, prepared)
-        model = network(experiment, prepared.input_shape, len(prepared.classes)).summary()
+        experiment, prepared = prepare_experiment(load(spec, overrides))
+        found = network(experiment, prepared.input_shape, len(prepared.classes), prepared=prepared)
+        if experiment.model.weights is not None:  # told before there is a run
+            load_weights(experiment.model, found.model, prepared.input_shape)
         directory = locate(experiment.name or "", run, resume=resume)
         with Lock(directory), training.recorded(directory), Display(experiment, quiet=quiet) as display:
-            started = training.start(directory, experiment, spec, prepared, model, resume=resume)
+            started = training.start(directory, experiment, spec, prepared, found.summary(), resume=resume)
             for note in (*prepared.notes, *started.notes):
                 display.note(note)
             for event in training.train(started, signals):

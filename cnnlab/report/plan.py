@@ -4,8 +4,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cnnlab.data.batches import steps_per_epoch
 from cnnlab.errors import SpecError
 from cnnlab.runs.network import Network, find_network
+from cnnlab.runs.pretrained import load_weights
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,7 @@ class Plan:
         return {
             "name": experiment.name,
             "model": self.network.summary(),
+            "training": self.network.training.to_json(),
             "counts": self.counts,
             "batch_size": experiment.data.batch_size if self.counts else None,
             "steps_per_epoch": self.steps_per_epoch,
@@ -42,9 +45,10 @@ def plan(spec: Path, overrides: list[str], shape: tuple[int, ...] | None) -> Pla
             "is a directory, not a spec", where=str(spec), hint="name a .yaml file; 'cnnlab summary' takes runs"
         )
     network = find_network(spec, overrides, shape)
+    if network.experiment.model.weights is not None:
+        load_weights(network.experiment.model, network.model, network.traced.input_shape)
     if network.prepared is None:
         return Plan(network, None, None)
-    from cnnlab.data.batches import steps_per_epoch
 
     counts = network.prepared.counts
     return Plan(network, counts, steps_per_epoch(counts["train"], network.experiment.data.batch_size))

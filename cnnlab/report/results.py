@@ -7,7 +7,7 @@ from cnnlab.files import write_atomically
 from cnnlab.report.figures import confusion_matrix_png, curves_png
 from cnnlab.runs import history
 from cnnlab.runs.evaluation import Restored, evaluate_split, with_state
-from cnnlab.runs.training import Started, best_row, set_status
+from cnnlab.runs.training import Started, set_status
 from cnnlab.train.stopping import watched
 
 
@@ -41,7 +41,7 @@ def finish(started: Started) -> Outcome:
     splits = [name for name in ("validation", "test") if name in prepared.splits] or ["train"]
     outcome = [evaluate(restored, split, "best") for split in splits][-1]
     rows = history.read(run.history)
-    best = best_row(run, started.stopping)
+    best = history.best_row(run.history, started.stopping)
     write_atomically(run.figures / "curves.png", curves_png(rows, None if best is None else int(best["epoch"])))
     chosen = {"epoch": restored.checkpoint.epoch, "step": restored.checkpoint.step, "by": started.stopping.metric}
     reason = None if len(rows) == started.experiment.train.epochs else f"early stopping on {started.stopping.metric}"

@@ -8,7 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from cnnlab import __version__
+from cnnlab import __version__, kernels
 from cnnlab.runs.directory import FORMAT
 
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "pillow")
@@ -29,6 +29,7 @@ def environment(seed: int, spec: Path) -> dict[str, Any]:
         "python": platform.python_version(),
         "platform": platform.platform(),
         "device": {"platform": device.platform, "kind": device.device_kind, "count": jax.device_count()},
+        "kernels": vars(kernels.as_asked()),
         "packages": {name: _version(name) for name in PACKAGES},
     }
 

@@ -10,8 +10,8 @@ from cnnlab.errors import RunError, did_you_mean
 from cnnlab.files import write_atomically
 from cnnlab.metrics.confusion import classification_report, confusion_csv, per_class_csv
 from cnnlab.metrics.predictions import to_csv
+from cnnlab.runs import history
 from cnnlab.runs.directory import Run
-from cnnlab.runs.training import best_row
 from cnnlab.spec.load import load
 from cnnlab.spec.schema import Experiment
 from cnnlab.train import checkpoint
@@ -57,7 +57,11 @@ def load_state(
 ) -> tuple[State, Checkpoint, tuple[str, ...]]:
     """The `best` or `last` state; where that is damaged, the next older good one, and a sentence that says so."""
     candidates = checkpoint.stored(run.checkpoints)[::-1]
-    best = best_row(run, watched(experiment.train, has_validation=has_validation)) if which == "best" else None
+    best = (
+        history.best_row(run.history, watched(experiment.train, has_validation=has_validation))
+        if which == "best"
+        else None
+    )
     if best is not None:  # what is older than the best comes next, what is newer last
         candidates.sort(key=lambda c: (c.epoch > best["epoch"], -c.epoch))
     notes = []

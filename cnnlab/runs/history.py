@@ -6,6 +6,8 @@ from pathlib import Path
 
 from cnnlab.errors import RunError
 from cnnlab.files import write_atomically
+from cnnlab.spec.schema import EarlyStopping
+from cnnlab.train.stopping import best_epoch
 
 COLUMNS = (
     "epoch",
@@ -43,3 +45,10 @@ def read(path: Path) -> list[dict[str, float]]:
             ]
     except (ValueError, TypeError, AttributeError):
         raise RunError("cannot be read as a history", where=str(path), hint="was it edited?") from None
+
+
+def best_row(path: Path, stopping: EarlyStopping) -> dict[str, float] | None:
+    """The row of the best epoch, None before there is one."""
+    rows = read(path)
+    best = best_epoch(rows, stopping)
+    return None if best is None else rows[best]

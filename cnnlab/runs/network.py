@@ -6,18 +6,20 @@ from typing import Any
 
 from flax import nnx
 
-from cnnlab.data.prepare import Prepared, prepare
+from cnnlab.data.prepare import Prepared
 from cnnlab.errors import DataError, SpecError
 from cnnlab.layers.initialize import Initializer
+from cnnlab.layers.windows import show
 from cnnlab.models import build
 from cnnlab.receptive_field.fields import fields
 from cnnlab.receptive_field.report import Report
 from cnnlab.runs.directory import open_run
-from cnnlab.runs.resolve import resolve
+from cnnlab.runs.pretrained import prepare_experiment
 from cnnlab.spec.load import load
 from cnnlab.spec.schema import Experiment, NoData
 from cnnlab.trace.cost import LayerCost, cost, totals
 from cnnlab.trace.walk import Traced, trace
+from cnnlab.train.freeze import Trainable, trainable
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,7 @@ class Network:
     experiment: Experiment
     model: nnx.Module
     traced: Traced
+    training: Trainable
     notes: tuple[str, ...] = ()
     prepared: Prepared | None = None
 
@@ -45,6 +48,7 @@ class Network:
             "input_shape": list(self.traced.input_shape),
             "output_shape": list(self.traced.output_shape),
             "parameters": total.parameters,
+            "trained_parameters": self.training.trained,
             "multiply_adds": total.multiply_adds,
             "flops": total.flops,
             "activation_bytes": total.activation_bytes,
@@ -61,7 +65,11 @@ def network(
 ) -> Network:
     """Build and trace without weights; nothing compiles. Raises SpecError where the shapes do not fit."""
     model = build(experiment.model, input_shape, classes, init=Initializer())
-    return Network(experiment, model, trace(model, input_shape), notes, prepared)
+    traced, training = trace(model, input_shape), trainable(experiment, model)
+    if prepared is not None and traced.output_shape != (classes,):
+        message = f"gives {show(traced.output_shape)}, and classification needs one logit for each of {classes} classes"
+        raise SpecError(message, where="model", hint="choose a network that classifies")
+    return Network(experiment, model, traced, training, notes, prepared)
 
 
 def find_network(target: Path, overrides: list[str], shape: tuple[int, ...] | None) -> Network:
@@ -82,14 +90,13 @@ def find_network(target: Path, overrides: list[str], shape: tuple[int, ...] | No
             raise SpecError("the spec has no data and no model.input", where=str(target), hint=hint)
         return network(_without_input(experiment), wanted, model.classes)
     try:
-        prepared = prepare(experiment.data, Path(), experiment.seed)
+        experiment, prepared = prepare_experiment(experiment)
     except DataError as error:
         if shape is None:
             raise
         return network(
             _without_input(experiment), shape, model.classes, (f"{error}: the number of classes is not known",)
         )
-    experiment = resolve(experiment, prepared)
     if shape is not None:
         return network(_without_input(experiment), shape, len(prepared.classes), prepared.notes, prepared)
     return network(experiment, prepared.input_shape, len(prepared.classes), prepared.notes, prepared)

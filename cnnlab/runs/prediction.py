@@ -1,50 +1,184 @@
-"""Predictions for files that were not part of a run's data, with the run's own preprocessing."""
+"""What a network says of files that belong to no run's data: logits, probabilities or features."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any, Literal
 
+import jax
 import numpy as np
+from flax import nnx
 
-from cnnlab.data.inputs import read_inputs
+from cnnlab.data.inputs import check_image, is_array, read_batch, read_cropped, read_inputs
+from cnnlab.errors import DataError, SpecError
+from cnnlab.layers.windows import show
+from cnnlab.models import TORCH_NAMES
 from cnnlab.runs.directory import Run
-from cnnlab.runs.evaluation import load_state
+from cnnlab.runs.weights import (
+    architecture,
+    bare,
+    description_model,
+    named_model,
+    run_description,
+    run_weights,
+    sized_by_head,
+)
 from cnnlab.spec.load import load
-from cnnlab.spec.schema import Npz
-from cnnlab.train.step import Sizes, compile_program
+from cnnlab.train.state import from_named, named_leaves, split
+from cnnlab.weights import files
+from cnnlab.weights.head import without_head
+from cnnlab.weights.match import Weights, matched
+from cnnlab.weights.preprocessing import Preprocessing
+
+PUBLISHED_INPUT = (224, 224, 3)
+Output = Literal["logits", "probabilities", "features"]
+BATCH = 32
 
 
 @dataclass(frozen=True)
-class Prediction:
-    """One example: its file, its place there, the class and the probability that the network gives it."""
+class Predictor:
+    """A network with its weights: `make` builds it for an input's shape, `read` brings a file into its form.
 
-    file: str
-    index: int
-    label: str
-    probability: float
-
-
-def predict(run: Run, files: Sequence[Path], which: str) -> tuple[list[Prediction], tuple[str, ...]]:
-    """A prediction for every example of every file, and notes on damaged checkpoints.
-
-    Every file is read before the first prediction. Raises DataError for a file that cannot be used.
+    `load` gives the weights, and notes on damaged checkpoints; it is called when all files are read.
     """
-    experiment, data = load(run.resolved), run.read_json(run.data)
-    sizes = Sizes.of_description(data)
-    pixels = not isinstance(experiment.data, Npz) or data["dtype"] == "uint8"
-    inputs = [read_inputs(path, sizes.input_shape, pixels=pixels) for path in files]
-    program = compile_program(experiment, sizes)
-    state, _, notes = load_state(run, experiment, program, which, "validation" in data["counts"])
-    found = []
-    size = experiment.data.batch_size
-    for path, x in zip(files, inputs, strict=True):
-        for start in range(0, len(x), size):
-            rows = x[start : start + size]
-            padded = np.concatenate([rows, np.zeros((size - len(rows), *rows.shape[1:]), rows.dtype)])
-            outcome = program.evaluate(state.params, state.stats, padded, np.zeros(size, np.int32))
-            labels, probabilities = np.asarray(outcome.predicted), np.asarray(outcome.probability)
-            found += [
-                Prediction(str(path), start + i, data["classes"][labels[i]], float(probabilities[i]))
-                for i in range(len(rows))
-            ]
-    return found, notes
+
+    make: Callable[[tuple[int, ...]], nnx.Module]
+    load: Callable[[], tuple[Weights, tuple[str, ...]]]
+    read: Callable[[Path], np.ndarray]
+    classes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Answers:
+    """One row an example: its file, its place there, and the network's values [example, ...]; notes on the weights."""
+
+    files: list[str]
+    indices: list[int]
+    values: np.ndarray
+    classes: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+
+
+def of_run(run: Run, checkpoint: str) -> Predictor:
+    """A run's network. Images and arrays go through the run's own preprocessing."""
+    description = run_description(run)
+    experiment, data, before = load(run.resolved), run.read_json(run.data), description.preprocessing
+    assert before is not None
+    assert description.classes is not None
+    shape = tuple(data["input_shape"])
+    make = partial(bare, experiment.model, classes=len(description.classes))
+    read = partial(read_inputs, input_shape=shape, pixels=before.pixels)
+
+    def weights() -> tuple[Weights, tuple[str, ...]]:
+        found, _, notes = run_weights(run, checkpoint)
+        return found, notes
+
+    return Predictor(make, weights, lambda path: _normalized(read(path), before), description.classes)
+
+
+def of_weights(path: Path, name: str | None) -> Predictor:
+    """A network with imported weights. Images go through the weights' preprocessing, arrays as they are.
+
+    `name` is an architecture or a spec file; None: what the weights file itself says. Raises DataError.
+    """
+    found, description = files.read(path)
+    if name is None and description is None:
+        raise SpecError("the weights say nothing of their network", where=str(path), hint="name it with --model")
+    own = None if description is None else description_model(description)
+    model = own if name is None else named_model(name, [])
+    assert model is not None
+    if own is not None and architecture(own) != architecture(model):
+        message = f"holds the weights of {architecture(own) or 'layers of its own'}, not of {name}"
+        raise DataError(message, where=str(path), hint="leave --model out to use the network that they belong to")
+    before = None if description is None else description.preprocessing
+    shape = model.input or (own and own.input) or ((*before.size, len(before.mean)) if before else None)
+    if shape is None:
+        if architecture(model) not in TORCH_NAMES:
+            hint = "give model.input in a spec, or import them with --input"
+            raise SpecError(f"the input's shape of {name} is not known", where=str(path), hint=hint)
+        shape = PUBLISHED_INPUT
+    network, count = sized_by_head(model, shape, found, description)
+    weights = matched(network, architecture(model), len(shape) - 1, found, description, str(path))
+    names = description.classes if description is not None and description.classes else tuple(map(str, range(count)))
+    make = partial(bare, model, classes=count)
+    return Predictor(make, lambda: (weights, ()), lambda file: _read(file, before, str(path)), names)
+
+
+def predict(predictor: Predictor, paths: Sequence[Path], output: Output) -> Answers:
+    """The output for every example of every file, which are all read first. Raises DataError and SpecError."""
+    inputs = [predictor.read(path) for path in paths]
+    weights, notes = predictor.load()
+    answers: list[np.ndarray] = []
+    forwards: dict[tuple[int, ...], Callable[[np.ndarray], np.ndarray]] = {}
+    for path, x in zip(paths, inputs, strict=True):
+        if x.shape[1:] not in forwards:
+            network = predictor.make(x.shape[1:])
+            forwards[x.shape[1:]] = _forward(network, weights, x.shape[1:], output, str(path))
+        answers.append(_in_batches(forwards[x.shape[1:]], x))
+    if len({values.shape[1:] for values in answers}) > 1:
+        shapes = ", ".join(sorted({show(values.shape[1:]) for values in answers}))
+        raise DataError(f"the files give {output} of different shapes: {shapes}", hint="predict them one by one")
+    files_of = [str(path) for path, x in zip(paths, inputs, strict=True) for _ in x]
+    indices = [i for x in inputs for i in range(len(x))]
+    return Answers(files_of, indices, np.concatenate(answers), predictor.classes, notes)
+
+
+def _forward(
+    network: nnx.Module, weights: Weights, shape: tuple[int, ...], output: Output, where: str
+) -> Callable[[np.ndarray], np.ndarray]:
+    """x [batch, *space, channel] to the output [batch, ...], compiled. Raises DataError if examples do not fit."""
+    if output == "features":
+        network = without_head(network, shape)
+    graph, params, stats = split(network)
+    for leaf, value in (named_leaves(params) | named_leaves(stats)).items():
+        if value.shape != weights[leaf].shape:
+            shapes = f"{leaf} would be {show(value.shape)}, and is {show(weights[leaf].shape)}"
+            hint = "give [example, height, width, channel], of the size that the network was trained on"
+            raise DataError(f"examples of {show(shape)} do not fit the weights: {shapes}", where=where, hint=hint)
+    params, stats = (from_named(weights, tree) for tree in (params, stats))
+
+    @jax.jit
+    def forward(params: Any, stats: Any, x: jax.Array) -> jax.Array:
+        y = nnx.merge(graph, params, stats)(x)
+        return jax.nn.softmax(y) if output == "probabilities" else y
+
+    return lambda x: np.asarray(forward(params, stats, x))
+
+
+def _in_batches(forward: Callable[[np.ndarray], np.ndarray], x: np.ndarray) -> np.ndarray:
+    """All of x through the function, in batches of one size, so that it is compiled once."""
+    size = min(BATCH, len(x))
+    parts = []
+    for start in range(0, len(x), size):
+        rows = x[start : start + size]
+        padded = np.concatenate([rows, np.zeros((size - len(rows), *rows.shape[1:]), rows.dtype)])
+        parts.append(forward(padded)[: len(rows)])
+    return np.concatenate(parts)
+
+
+def _read(path: Path, before: Preprocessing | None, weights: str) -> np.ndarray:
+    """Arrays as they are, but uint8, which is pixels; images and pixels through the weights' preprocessing."""
+    x = read_batch(path) if is_array(path) else None
+    if x is None:
+        check_image(path)
+    elif x.dtype != np.uint8:
+        return x
+    if before is not None and not before.pixels:
+        message = "pixels, and the weights were trained on other values"
+        raise DataError(message, where=str(path), hint="give float arrays, normalised as in training")
+    if before is None:
+        hint = "import them again with --mean, --std and --size, or give float arrays"
+        raise DataError("the weights say nothing of the preprocessing of pixels", where=weights, hint=hint)
+    if x is None:
+        x = read_cropped(path, len(before.mean), before.size, before.resize, before.interpolation)
+    if x.shape[-1] != len(before.mean):
+        message = f"the array has the shape {list(x.shape)}, and the channels of the network are {len(before.mean)}"
+        raise DataError(message, where=str(path), hint="give [example, height, width, channel]")
+    return _normalized(x, before)
+
+
+def _normalized(x: np.ndarray, before: Preprocessing) -> np.ndarray:
+    """uint8 as 0 to 1, minus the mean, over the deviation."""
+    x = x / np.float32(255) if x.dtype == np.uint8 else x
+    return (x - np.array(before.mean, np.float32)) / np.array(before.std, np.float32)

@@ -1,19 +1,27 @@
 """A training run from its first file to its last: what the loop yields is written before it goes on."""
 
+import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import jax
+import jax.numpy as jnp
+
 from cnnlab.data.prepare import Prepared, describe, splits_csv
 from cnnlab.errors import Diverged, Interrupted, RunError
 from cnnlab.files import write_atomically
+from cnnlab.layers.initialize import Initializer
+from cnnlab.models import build
 from cnnlab.runs import history
 from cnnlab.runs.directory import Run
 from cnnlab.runs.environment import environment
+from cnnlab.runs.pretrained import load_weights, with_weights
 from cnnlab.runs.saving import Saver
 from cnnlab.runs.signals import StopSignals
+from cnnlab.runs.weights import read
 from cnnlab.spec.dump import to_yaml
 from cnnlab.spec.load import load
 from cnnlab.spec.schema import EarlyStopping, Experiment
@@ -21,7 +29,7 @@ from cnnlab.train import checkpoint
 from cnnlab.train.loop import EpochEnd, Progress, Stopped, fit
 from cnnlab.train.state import State
 from cnnlab.train.step import Program, Sizes, compile_program
-from cnnlab.train.stopping import best_epoch, exhausted, watched
+from cnnlab.train.stopping import exhausted, watched
 
 
 @dataclass(frozen=True)
@@ -51,7 +59,9 @@ def start(
     else:
         _begin(run, experiment, spec, prepared, model)
     program = compile_program(experiment, Sizes.of(prepared))
-    state, epoch, notes = restore(run, program) if begun else (program.initial_state, 0, [])
+    state, epoch, notes = restore(run, program) if begun else (None, 0, [])
+    if state is None:
+        state = _first_state(experiment, prepared, program)
     for note in (*prepared.notes, *notes):
         run.write_log(f"note: {note}")
     if begun:
@@ -66,7 +76,7 @@ def _begin(run: Run, experiment: Experiment, spec: Path, prepared: Prepared, mod
     run.write_json(run.environment, environment(experiment.seed, spec))
     run.write_json(run.data, describe(prepared))
     write_atomically(run.splits, splits_csv(prepared))
-    run.write_json(run.model, model)
+    run.write_json(run.model, {**model, "weights": _fingerprint(experiment)})
     set_status(run, "running", None)
 
 
@@ -102,19 +112,48 @@ def _check_same(run: Run, experiment: Experiment, prepared: Prepared) -> None:
     if run.read_json(run.data).get("fingerprints") != describe(prepared)["fingerprints"]:
         hint = "put the data back as it was, or start a new run"
         raise RunError("the data is not what it was when the run began", where=str(run.path), hint=hint)
+    if run.read_json(run.model).get("weights") != _fingerprint(experiment):
+        hint = "put the file back as it was, or start a new run"
+        raise RunError("model.weights are not what they were when the run began", where=str(run.path), hint=hint)
+
+
+def _fingerprint(experiment: Experiment) -> str | None:
+    """The SHA-256 of the weights that a spec starts from: of the file, or of the run's best checkpoint."""
+    if experiment.model.weights is None:
+        return None
+    path = Path(experiment.model.weights)
+    if not path.is_dir():
+        return checkpoint.sha256(path)
+    digest = hashlib.sha256()
+    for name, values in sorted(read(path)[0].items()):
+        digest.update(name.encode())
+        digest.update(values.tobytes())
+    return digest.hexdigest()
 
 
 def _flat(value: Any, path: str = "") -> dict[str, Any]:
-    if isinstance(value, dict | list) and value:
-        items = value.items() if isinstance(value, dict) else enumerate(value)
-        return {k: v for name, inner in items for k, v in _flat(inner, f"{path}.{name}".lstrip(".")).items()}
-    return {path: value}
+    """Settings by their paths; a list of plain values is one, an empty list or mapping none."""
+    if isinstance(value, list) and not any(isinstance(inner, dict) for inner in value):
+        return {path: value} if value else {}
+    if not isinstance(value, dict | list):
+        return {path: value}
+    items = value.items() if isinstance(value, dict) else enumerate(value)
+    return {k: v for name, inner in items for k, v in _flat(inner, f"{path}.{name}".lstrip(".")).items()}
 
 
-def restore(run: Run, program: Program) -> tuple[State, int, list[str]]:
+def _first_state(experiment: Experiment, prepared: Prepared, program: Program) -> State:
+    """The state before the first step: drawn from the seed, or with the weights that the spec names."""
+    if experiment.model.weights is None:
+        return program.initial_state
+    network = build(experiment.model, prepared.input_shape, len(prepared.classes), init=Initializer())
+    weights = load_weights(experiment.model, network, prepared.input_shape)
+    return jax.tree.map(jnp.array, with_weights(program.host_state, weights))
+
+
+def restore(run: Run, program: Program) -> tuple[State | None, int, list[str]]:
     """The newest state that is whole, the epochs recorded in it, and a sentence for each damaged one.
 
-    Damaged steps are removed once a good one is found; without any the run starts anew.
+    Damaged steps are removed once a good one is found; without any there is no state, and the run starts anew.
     """
     damaged, notes = [], []
     state, epoch = None, 0
@@ -127,7 +166,7 @@ def restore(run: Run, program: Program) -> tuple[State, int, list[str]]:
             notes.append(f"{error}; an older step is used")
     good = [c for c in checkpoint.stored(run.checkpoints) if c not in damaged]
     checkpoint.keep(run.checkpoints, good)
-    return state or program.initial_state, epoch, notes
+    return state, epoch, notes
 
 
 def train(started: Started, signals: StopSignals) -> Iterator[Progress | EpochEnd]:
@@ -172,13 +211,6 @@ def _interrupted(run: Run, signals: StopSignals, step: int) -> Interrupted:
     set_status(run, "interrupted", reason)
     message = f"interrupted by {reason}; saved in {run.path}"
     return Interrupted(message, signal_number=signals.number, hint="--resume continues it")
-
-
-def best_row(run: Run, stopping: EarlyStopping) -> dict[str, float] | None:
-    """The history's best epoch, None before there is one."""
-    rows = history.read(run.history)
-    best = best_epoch(rows, stopping)
-    return None if best is None else rows[best]
 
 
 def line(row: dict[str, float], epochs: int) -> str:

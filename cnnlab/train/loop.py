@@ -62,12 +62,13 @@ def fit(
         started, seen = time.perf_counter(), 0
         shuffled = order(experiment.seed, current, prepared.counts["train"])
         last_report = started
+        train_step = program.step_of(current)
         for i in range(int(state.step) - current * program.steps_per_epoch, program.steps_per_epoch):
             if asked_to_stop():
                 check_finite(state, len(prepared.classes))  # nothing that has diverged is saved
                 raise Stopped(state)
             batch = training_batch(prepared, shuffled, i, experiment.data.batch_size)
-            state = program.train_step(state, batch.x, batch.y, batch.mask)
+            state = train_step(state, batch.x, batch.y, batch.mask)
             seen += int(batch.mask.sum())
             now = time.perf_counter()
             if now - last_report > PROGRESS_SECONDS:

@@ -13,17 +13,19 @@ import optax
 from flax import nnx
 from jax import Array
 
+from cnnlab import kernels
 from cnnlab.data.augment import augment, scale
 from cnnlab.data.batches import steps_per_epoch
 from cnnlab.data.prepare import Prepared
 from cnnlab.layers.initialize import Initializer
 from cnnlab.layers.mode import Mode
 from cnnlab.models import build
-from cnnlab.optim.optimizers import optimizer
+from cnnlab.optim.optimizers import begun_anew, optimizer
 from cnnlab.optim.schedules import Rate, schedule
 from cnnlab.spec.schema import Experiment
 from cnnlab.tasks import classification
 from cnnlab.tasks.classification import Outcome
+from cnnlab.train.freeze import frozen_mask, hold_statistics
 from cnnlab.train.state import State, initial, split
 
 Values = Array | np.ndarray
@@ -34,9 +36,15 @@ UNREASONABLE = 1000.0
 
 @dataclass(frozen=True)
 class Program:
-    """A spec, compiled: what the loop calls. Both functions are traced and compiled once."""
+    """A spec, compiled: what the loop calls. Each function is traced and compiled once.
+
+    With `model.unfreeze_at_epoch` there is a second step, for the epochs from there on, and the optimizer begins
+    anew with it: of what was frozen it remembers gradients of 0, and Adam would take several times the rate.
+    """
 
     train_step: Callable[[State, Values, Values, Values], State]
+    unfrozen_step: Callable[[State, Values, Values, Values], State] | None
+    unfreeze_at_epoch: int | None
     evaluate: Callable[[Any, Any, Values, Values], Outcome]
     host_state: State
     steps_per_epoch: int
@@ -46,6 +54,12 @@ class Program:
     def initial_state(self) -> State:
         """The state before the first step: fresh arrays on the device each time, since a step takes its state over."""
         return jax.tree.map(jnp.array, self.host_state)
+
+    def step_of(self, epoch: int) -> Callable[[State, Values, Values, Values], State]:
+        """The step of an epoch, counted from 0."""
+        if self.unfrozen_step is None or self.unfreeze_at_epoch is None or epoch < self.unfreeze_at_epoch:
+            return self.train_step
+        return self.unfrozen_step
 
 
 @dataclass(frozen=True)
@@ -72,20 +86,33 @@ class Sizes:
 
 def compile_program(experiment: Experiment, sizes: Sizes) -> Program:
     """Build the model and its step for the data. Nothing is compiled before the first call."""
-    model = build(experiment.model, sizes.input_shape, sizes.classes, init=Initializer(experiment.seed))
+    kernels.as_asked()
+    spec = experiment.model
+    model = build(spec, sizes.input_shape, sizes.classes, init=Initializer(experiment.seed))
     graph, params, stats = split(model)
+    hold_statistics(model, spec.freeze)
+    frozen_graph, *_ = split(model)
     steps = steps_per_epoch(sizes.examples, experiment.data.batch_size)
     rate = schedule(experiment.optimizer.learning_rate, steps_per_epoch=steps, epochs=experiment.train.epochs)
     transform = optimizer(experiment.optimizer, rate)
-    step = partial(_train_step, graph, transform, experiment, sizes)
-    evaluate = partial(_evaluate, graph, experiment, sizes)
+    step = partial(_train_step, frozen_graph, frozen_mask(params, spec.freeze), None, transform, experiment, sizes)
+    first = None if spec.unfreeze_at_epoch is None else spec.unfreeze_at_epoch * steps
+    unfrozen = partial(_train_step, graph, frozen_mask(params, ()), first, transform, experiment, sizes)
     return Program(
-        jax.jit(step, donate_argnums=0), jax.jit(evaluate), initial(params, stats, transform), steps, jax.jit(rate)
+        jax.jit(step, donate_argnums=0),
+        None if spec.unfreeze_at_epoch is None else jax.jit(unfrozen, donate_argnums=0),
+        spec.unfreeze_at_epoch,
+        jax.jit(partial(_evaluate, graph, experiment, sizes)),
+        initial(params, stats, transform),
+        steps,
+        jax.jit(rate),
     )
 
 
 def _train_step(
     graph: nnx.GraphDef,
+    frozen: Any,
+    first_step: int | None,
     transform: optax.GradientTransformation,
     experiment: Experiment,
     sizes: Sizes,
@@ -96,6 +123,7 @@ def _train_step(
 ) -> State:
     """One update from one batch: x [batch, *space, channel], y and mask [batch].
 
+    Before the step `first_step` the optimizer begins anew.
     All randomness follows from (seed, step), so that a resumed run draws what an uninterrupted one would.
     """
     key = jax.random.fold_in(jax.random.key(np.uint32(experiment.seed)), state.step)
@@ -103,14 +131,21 @@ def _train_step(
     x = (augment(scale(x), augment_key, experiment.data.augment, sizes.std) - sizes.mean) / sizes.std
 
     def mean_loss(params: Any) -> tuple[Array, tuple[Array, Array, Any]]:
+        params = jax.tree.map(lambda leaf, still: jax.lax.stop_gradient(leaf) if still else leaf, params, frozen)
         model = nnx.merge(graph, params, state.stats)
-        logits = model(x, Mode(train=True, key=model_key))
-        losses = classification.per_example_loss(experiment.loss, logits, y)
+        logits, losses, objective = classification.objective(
+            experiment.loss, model(x, Mode(train=True, key=model_key)), y
+        )
         stats = nnx.to_pure_dict(nnx.state(model, nnx.BatchStat))
-        return jnp.where(mask, losses, 0).sum() / mask.sum(), (logits, losses, stats)
+        return jnp.where(mask, objective, 0).sum() / mask.sum(), (logits, losses, stats)
 
     (loss, (logits, losses, stats)), gradient = jax.value_and_grad(mean_loss, has_aux=True)(state.params)
-    updates, optimizer_state = transform.update(gradient, state.optimizer, state.params)
+    before = state.optimizer
+    if first_step is not None:
+        before = begun_anew(transform, before, state.params, state.step == first_step)
+    updates, optimizer_state = transform.update(gradient, before, state.params)
+    # Weight decay, and the moments of an optimizer, would move what has no gradient.
+    updates = jax.tree.map(lambda update, still: jnp.zeros_like(update) if still else update, updates, frozen)
     params = optax.apply_updates(state.params, updates)
     limit = UNREASONABLE * math.log(sizes.classes)
     fine = (loss <= limit) & jnp.isfinite(optax.tree.norm(gradient))  # a NaN is not <= anything

@@ -1,6 +1,7 @@
-"""`make bench`: start-up times, the demo beside PyTorch, accuracy over five seeds; written to results.md.
+"""`make bench`: start-up times, the demo beside PyTorch, networks built and traced, accuracy over five seeds.
 
-Whole processes, interleaved, medians. The PyTorch side runs where `PEER_PYTHON` (default: this Python) has torch.
+Written to results.md; `run.py start-up` (or networks, demo, accuracy) measures one section anew.
+The PyTorch side runs where `PEER_PYTHON` (default: this Python) has torch.
 """
 
 import json
@@ -20,6 +21,7 @@ ROOT = HERE.parent.parent
 CNNLAB = [sys.executable, "-c", "from cnnlab.cli import main; main()"]
 PEER = os.environ.get("PEER_PYTHON", sys.executable)
 REPEATS, SEEDS = 5, range(5)
+NETWORKS = ("resnet50", "efficientnet_b7")
 LENET = ROOT / "experiments/digits/lenet5.yaml"
 
 
@@ -76,7 +78,7 @@ def compared(times: dict[str, list[float]], name: str, peer: str | None) -> str:
 def demo(folder: Path) -> list[str]:
     """The README's demo from command to tables, beside the same work as a PyTorch script."""
     commands = {"cnnlab train lenet5.yaml": [*CNNLAB, "train", str(LENET), "--quiet"]}
-    torch = subprocess.run([PEER, "-c", "import torch, sklearn"], capture_output=True, check=False).returncode == 0
+    torch = has("import torch, sklearn")
     if torch:
         commands["PyTorch script"] = [PEER, str(HERE / "lenet5_torch.py")]
     times = interleaved(commands, folder)
@@ -101,30 +103,72 @@ def accuracies(folder: Path) -> list[str]:
     return lines
 
 
-def main() -> None:
+def networks(folder: Path) -> list[str]:
+    """Building, tracing and drawing weights within one process, beside torchvision's construction."""
+    lines = []
+    for name in NETWORKS:
+        commands = {"": [sys.executable, str(HERE / "networks.py"), name]}
+        if has("import torch; import timm"):
+            commands["torchvision: "] = [PEER, str(HERE / "networks.py"), "--torch", name]
+        found: dict[str, list[float]] = {}
+        for _ in range(REPEATS):
+            for prefix, command in commands.items():
+                printed = subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True).stdout
+                for part, taken in json.loads(printed).items():
+                    found.setdefault(f"{prefix}{name}, {part}", []).append(taken)
+        peer = f"torchvision: {name}, build with weights"
+        for part, times in found.items():
+            compares = part == f"{name}, build with weights" and peer in found
+            lines.append(row(part, times, compared(found, part, peer) if compares else ""))
+    return lines
+
+
+def has(statement: str) -> bool:
+    """Whether the peer's Python can do that."""
+    return subprocess.run([PEER, "-c", statement], capture_output=True, check=False).returncode == 0
+
+
+TIMES = "| command | median | min | max | ratio |\n|---|---|---|---|---|"
+SEED_COLUMNS = "| spec | mean | deviation | min | max | seconds, median |\n|---|---|---|---|---|---|"
+SECTIONS = {
+    "start-up": ("Start-up", TIMES, start_up),
+    "networks": ("Networks: build, trace, first weights", TIMES, networks),
+    "demo": ("From the command to the tables (LeNet-5 on digits, 30 epochs)", TIMES, demo),
+    "accuracy": ("Test accuracy, five seeds", SEED_COLUMNS, accuracies),
+}
+
+
+def conditions() -> str:
+    """When, where and with what a section was measured."""
     packages = ", ".join(f"{name} {version(name)}" for name in ("jax", "flax", "optax", "orbax-checkpoint"))
-    peer = subprocess.run(
+    printed = subprocess.run(
         [PEER, "-c", "import torch; print(torch.__version__)"], capture_output=True, text=True, check=False
     )
+    peer = printed.stdout.strip() or "not installed"
+    return (
+        f"{datetime.now(UTC):%Y-%m-%d}; {os.cpu_count()} processors ({platform.machine()}), Python "
+        f"{platform.python_version()}, {packages}; peer: torch {peer}."
+    )
+
+
+def main(wanted: list[str]) -> None:
+    """Measure the sections that are named, or all, and keep the others as they stand in results.md."""
+    path = HERE / "results.md"
+    known = {part.partition("\n")[0]: part for part in path.read_text().split("\n## ")[1:]} if path.exists() else {}
+    text = [
+        "# Measured by `make bench`",
+        f"Processes, {REPEATS} interleaved repeats; seconds. Whole processes where a command is named, after one that "
+        "does not count.",
+    ]
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        times = "| command | median | min | max | ratio |\n|---|---|---|---|---|"
-        seeds = "| spec | mean | deviation | min | max | seconds, median |\n|---|---|---|---|---|---|"
-        text = [
-            "# Measured by `make bench`",
-            f"{datetime.now(UTC):%Y-%m-%d}; {os.cpu_count()} processors ({platform.machine()}), Python "
-            f"{platform.python_version()}, {packages}; peer: torch {peer.stdout.strip() or 'not installed'}. "
-            f"Whole processes, {REPEATS} interleaved repeats after one that does not count; seconds.",
-            "## Start-up",
-            "\n".join([times, *start_up(folder)]),
-            "## From the command to the tables (LeNet-5 on digits, 30 epochs)",
-            "\n".join([times, *demo(folder)]),
-            "## Test accuracy, five seeds",
-            "\n".join([seeds, *accuracies(folder)]),
-        ]
-    (HERE / "results.md").write_text("\n\n".join(text) + "\n")
+        for key, (title, head, measure) in SECTIONS.items():
+            if not wanted or key in wanted:
+                text.append("\n\n".join([f"## {title}", conditions(), "\n".join([head, *measure(Path(name))])]))
+            elif title in known:
+                text.append(f"## {known[title].strip()}")
+    path.write_text("\n\n".join(text) + "\n")
     print("\n\n".join(text))
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

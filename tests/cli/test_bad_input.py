@@ -346,7 +346,7 @@ def test_a_kind_of_names_that_there_is_not(refused):
         (("train", "spec.yaml", "--epochs", "3"), "Error: No such option: --epochs"),
         (("train",), "Error: Missing argument 'SPEC'."),
         (("eval", "run", "--checkpoint", "first"), "'first' is not one of 'best', 'last'"),
-        (("predict", "run"), "Error: Missing argument 'FILE...'."),
+        (("predict",), "Error: Missing argument '[RUN] FILE...'."),
     ],
 )
 def test_the_usage_is_shown(cnnlab, arguments, sentence):
