@@ -11,8 +11,8 @@ import tempfile
 from importlib import metadata
 from pathlib import Path
 
-SOURCE = Path(__file__).with_name("convolution.cc")
-FLAGS = ("-O3", "-std=c++17", "-shared", "-fPIC", "-fopenmp", "-w")
+SOURCES = Path(__file__).parent
+FLAGS = ("-O3", "-std=c++17", "-fPIC", "-fopenmp", "-w")
 LIBRARY_WHEEL, HEADERS_WHEEL = "onednn-cpu-gomp", "onednn-devel-cpu-gomp"
 BUILD_SECONDS = 300
 
@@ -51,29 +51,41 @@ def cache_directory() -> Path:
     return (Path(root) if os.path.isabs(root) else Path("~/.cache").expanduser()) / "cnnlab" / "kernels"
 
 
+def _run(*commands: list[str]) -> None:
+    """Runs the commands side by side; Unavailable says what the first that fails said."""
+    running = [subprocess.Popen(c, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) for c in commands]
+    try:
+        for process in running:
+            said = process.communicate(timeout=BUILD_SECONDS)[1].splitlines()
+            if process.returncode:
+                first = next((line for line in said if "error" in line), said[0] if said else "?")
+                raise Unavailable(f"{commands[0][0]} cannot build the kernels: {first.strip()}")
+    finally:
+        for process in running:
+            process.kill()
+            process.wait()
+
+
 def _compile(compiler: str, headers: Path, onednn: Path, target: Path) -> None:
+    """Each source on its own, all at once; then the library beside its place and renamed, so that it is whole."""
     import jax
 
-    includes = [f"-I{jax.ffi.include_dir()}", f"-I{headers}"]
-    # Written beside its place and then renamed: nobody ever loads half a library.
-    handle, name = tempfile.mkstemp(dir=target.parent, prefix=target.stem, suffix=".part")
-    os.close(handle)
-    try:
-        command = [compiler, *FLAGS, *includes, str(SOURCE), str(onednn), "-o", name]
-        built = subprocess.run(command, capture_output=True, text=True, timeout=BUILD_SECONDS)
-        if built.returncode:
-            said = [line for line in built.stderr.splitlines() if "error" in line] or built.stderr.splitlines() or ["?"]
-            raise Unavailable(f"{compiler} cannot build the kernels: {said[0].strip()}")
-        os.replace(name, target)
-    except (OSError, subprocess.SubprocessError) as e:
-        raise Unavailable(f"{compiler} cannot build the kernels: {e}") from None
-    finally:
-        Path(name).unlink(missing_ok=True)
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix="building-") as folder:
+        sources = sorted(SOURCES.glob("*.cc"))
+        objects = [str(Path(folder, f"{source.stem}.o")) for source in sources]
+        command = [compiler, *FLAGS, f"-I{jax.ffi.include_dir()}", f"-I{headers}", "-c"]
+        try:
+            _run(*([*command, str(source), "-o", made] for source, made in zip(sources, objects, strict=True)))
+            _run([compiler, "-shared", "-fopenmp", *objects, str(onednn), "-o", f"{folder}/library"])
+            os.replace(f"{folder}/library", target)
+        except (OSError, subprocess.SubprocessError) as e:
+            raise Unavailable(f"{compiler} cannot build the kernels: {e}") from None
 
 
 def key() -> str:
-    """Sixteen digits that change with the source, jaxlib, oneDNN and how the source is compiled."""
-    parts = [SOURCE.read_bytes(), *(flag.encode() for flag in FLAGS)]
+    """Sixteen digits that change with the sources, jaxlib, oneDNN and how the sources are compiled."""
+    parts = [path.read_bytes() for path in sorted([*SOURCES.glob("*.cc"), *SOURCES.glob("*.h")])]
+    parts += [flag.encode() for flag in FLAGS]
     for package in ("jaxlib", LIBRARY_WHEEL):
         try:
             parts.append(f"{package} {metadata.version(package)}".encode())
@@ -90,7 +102,7 @@ def load() -> ctypes.CDLL:
     headers = _file_of(HEADERS_WHEEL, "oneapi/dnnl/dnnl.hpp").parents[2]
     compiler, version = _compiler()
     directory = cache_directory()
-    target = directory / f"convolution-{key()}-{hashlib.sha256(version.encode()).hexdigest()[:8]}.so"
+    target = directory / f"kernels-{key()}-{hashlib.sha256(version.encode()).hexdigest()[:8]}.so"
     try:
         if not target.exists():
             _build_once(compiler, headers, onednn, target)
@@ -108,7 +120,7 @@ def _build_once(compiler: str, headers: Path, onednn: Path, target: Path) -> Non
     target.parent.mkdir(parents=True, exist_ok=True)
     with (target.parent / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        for abandoned in target.parent.glob("*.part"):
-            abandoned.unlink(missing_ok=True)
+        for abandoned in target.parent.glob("building-*"):
+            shutil.rmtree(abandoned, ignore_errors=True)
         if not target.exists():
             _compile(compiler, headers, onednn, target)

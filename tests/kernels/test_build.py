@@ -57,7 +57,7 @@ def test_where_nothing_can_be_written(enabled, tmp_path):
     (tmp_path / "file").write_text("")
     used, why = said(XDG_CACHE_HOME=str(tmp_path / "file"))
     assert used == "False"
-    assert why.startswith(f"the library {tmp_path}/file/cnnlab/kernels/convolution-")
+    assert why.startswith(f"the library {tmp_path}/file/cnnlab/kernels/kernels-")
     assert "cannot be used: [Errno 20] Not a directory" in why
 
 
@@ -77,21 +77,21 @@ def empty_cache(enabled, tmp_path, monkeypatch) -> Path:
 
 
 def test_a_source_that_does_not_compile(empty_cache, tmp_path, monkeypatch):
-    source = tmp_path / "broken.cc"
-    source.write_text("int main( {")
-    monkeypatch.setattr(build, "SOURCE", source)
+    (tmp_path / "broken.cc").write_text("int main( {")
+    monkeypatch.setattr(build, "SOURCES", tmp_path)
     with pytest.raises(build.Unavailable, match=r"g\+\+ cannot build the kernels: .*broken.cc:1:.*error"):
         build.load()
     assert [path.name for path in empty_cache.iterdir()] == ["lock"]
 
 
 def test_what_an_interrupted_build_left_is_cleared_away(empty_cache, monkeypatch):
-    empty_cache.mkdir(parents=True)
-    (empty_cache / "convolution-x.part").write_text("half a library")
-    (source := empty_cache / "small.cc").write_text('extern "C" int answer() { return 42; }')
-    monkeypatch.setattr(build, "SOURCE", source)
+    (empty_cache / "building-x").mkdir(parents=True)
+    (empty_cache / "building-x" / "library").write_text("half a library")
+    (empty_cache / "small.cc").write_text('extern "C" int answer() { return 42; }')
+    (empty_cache / "other.cc").write_text("int other = 1;")
+    monkeypatch.setattr(build, "SOURCES", empty_cache)
     assert build.load().answer() == 42
-    assert not list(empty_cache.glob("*.part"))
+    assert not list(empty_cache.glob("building-*"))
 
 
 @pytest.mark.slow
@@ -104,7 +104,7 @@ def test_processes_that_start_at_once_build_once(empty_cache):
     answers = [process.communicate()[0].splitlines()[0] for process in running]
     assert answers == [f"True True {SUM}"] * 3
     assert len(list(empty_cache.glob("*.so"))) == 1
-    assert not list(empty_cache.glob("*.part"))
+    assert not list(empty_cache.glob("building-*"))
 
 
 def test_a_compiler_that_does_not_run(enabled, monkeypatch):
@@ -150,8 +150,8 @@ def test_the_key_changes_with_the_source(monkeypatch, tmp_path, enabled):
     before = build.key()
     assert len(before) == 16
     assert build.key() == before
-    (tmp_path / "other.cc").write_text("")
-    monkeypatch.setattr(build, "SOURCE", tmp_path / "other.cc")
+    (tmp_path / "other.h").write_text("")
+    monkeypatch.setattr(build, "SOURCES", tmp_path)
     assert build.key() != before
 
 
