@@ -21,6 +21,12 @@ def write_atomically(path: Path, content: str | bytes) -> None:
     fsync_directory(path.parent)
 
 
+def cache_directory() -> Path:
+    """The user's folder for what can be made again: cnnlab in XDG_CACHE_HOME, or in ~/.cache."""
+    root = os.environ.get("XDG_CACHE_HOME", "")
+    return (Path(root) if os.path.isabs(root) else Path("~/.cache").expanduser()) / "cnnlab"
+
+
 def fsync_directory(path: Path) -> None:
     """Make a rename in this directory survive a power cut."""
     if os.name == "posix":

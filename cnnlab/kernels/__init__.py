@@ -39,11 +39,4 @@ def enable() -> Status:
     return Status(True, "convolutions on the CPU run by oneDNN")
 
 
-def as_asked() -> Status:
-    """`enable` where CNNLAB_KERNELS=on asks for it: until they have been tried more widely, nobody has them unasked."""
-    if os.environ.get("CNNLAB_KERNELS", "").lower() in ("on", "1", "yes", "true"):
-        return enable()
-    return Status(False, "CNNLAB_KERNELS=on turns them on")
-
-
-__all__ = ["Status", "as_asked", "enable"]
+__all__ = ["Status", "enable"]

@@ -11,6 +11,8 @@ import tempfile
 from importlib import metadata
 from pathlib import Path
 
+from cnnlab.files import cache_directory
+
 SOURCES = Path(__file__).parent
 FLAGS = ("-O3", "-std=c++17", "-fPIC", "-fopenmp", "-w")
 LIBRARY_WHEEL, HEADERS_WHEEL = "onednn-cpu-gomp", "onednn-devel-cpu-gomp"
@@ -43,12 +45,6 @@ def _compiler() -> tuple[str, str]:
     except (OSError, subprocess.SubprocessError) as e:
         raise Unavailable(f"the C++ compiler {path} does not run: {e}") from None
     return path, version.stdout.strip()
-
-
-def cache_directory() -> Path:
-    """Where built libraries stay: cnnlab/kernels in XDG_CACHE_HOME, or in ~/.cache."""
-    root = os.environ.get("XDG_CACHE_HOME", "")
-    return (Path(root) if os.path.isabs(root) else Path("~/.cache").expanduser()) / "cnnlab" / "kernels"
 
 
 def _run(*commands: list[str]) -> None:
@@ -101,8 +97,7 @@ def load() -> ctypes.CDLL:
     onednn = _file_of(LIBRARY_WHEEL, "libdnnl.so.3")
     headers = _file_of(HEADERS_WHEEL, "oneapi/dnnl/dnnl.hpp").parents[2]
     compiler, version = _compiler()
-    directory = cache_directory()
-    target = directory / f"kernels-{key()}-{hashlib.sha256(version.encode()).hexdigest()[:8]}.so"
+    target = cache_directory() / "kernels" / f"kernels-{key()}-{hashlib.sha256(version.encode()).hexdigest()[:8]}.so"
     try:
         if not target.exists():
             _build_once(compiler, headers, onednn, target)

@@ -29,7 +29,7 @@ def environment(seed: int, spec: Path) -> dict[str, Any]:
         "python": platform.python_version(),
         "platform": platform.platform(),
         "device": {"platform": device.platform, "kind": device.device_kind, "count": jax.device_count()},
-        "kernels": vars(kernels.as_asked()),
+        "kernels": vars(kernels.enable()),
         "packages": {name: _version(name) for name in PACKAGES},
     }
 

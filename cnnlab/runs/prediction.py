@@ -10,6 +10,7 @@ import jax
 import numpy as np
 from flax import nnx
 
+from cnnlab import kernels
 from cnnlab.data.inputs import check_image, is_array, read_batch, read_cropped, read_inputs
 from cnnlab.errors import DataError, SpecError
 from cnnlab.layers.windows import show
@@ -128,6 +129,7 @@ def _forward(
     network: nnx.Module, weights: Weights, shape: tuple[int, ...], output: Output, where: str
 ) -> Callable[[np.ndarray], np.ndarray]:
     """x [batch, *space, channel] to the output [batch, ...], compiled. Raises DataError if examples do not fit."""
+    kernels.enable()
     if output == "features":
         network = without_head(network, shape)
     graph, params, stats = split(network)

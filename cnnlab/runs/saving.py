@@ -1,6 +1,10 @@
-"""When a run's states go to disk: the best one, the last one, and the one before it."""
+"""When a run's states go to disk: the best one, the last one, and the one before it.
+
+An epoch's checkpoint is written by a thread of its own while the next epoch trains.
+"""
 
 import time
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import jax
 import numpy as np
@@ -25,6 +29,8 @@ class Saver:
         self.directory, self.train, self.stopping = run.checkpoints, train, stopping
         self.waiting: tuple[State, int] | None = None
         self.saved_at = time.monotonic()
+        self.writer = ThreadPoolExecutor(1, "checkpoints")
+        self.writing: Future[None] | None = None
 
     def begin(self, state: State, epoch: int) -> None:
         """Store the state that training starts from, where nothing is stored yet."""
@@ -32,17 +38,38 @@ class Saver:
             checkpoint.save(self.directory, state, epoch)
 
     def epoch_ended(self, rows: list[dict[str, float]], state: State) -> None:
-        """Store the state behind the last of `rows`, or keep it in mind if it is the best."""
+        """Begin to store the state behind the last of `rows`, or keep it in mind if it is the best.
+
+        Raises OSError where the store that was begun before has failed.
+        """
         best = best_epoch(rows, self.stopping)
-        if self._due(rows):
-            self.finish(state, len(rows))
-            there = checkpoint.stored(self.directory)
-            kept = [c for c in there if best is not None and c.epoch == best + 1]
-            checkpoint.keep(self.directory, [*there[-2:], *kept])
+        is_best, epoch = best == len(rows) - 1, len(rows)
+        due = self._due(rows)
+        if not due and not is_best:
+            return
+        # A copy: the next step takes the state's memory over.
+        copied = jax.tree.map(lambda leaf: np.array(leaf, copy=True), state)
+        if is_best:
+            self.waiting = copied, epoch
+        if due:
+            self.settle()
+            states = [self.waiting] if self.waiting is not None and not is_best else []
+            self.waiting = None
+            self.writing = self.writer.submit(self._store, [*states, (copied, epoch)], best)
             self.saved_at = time.monotonic()
-        elif best == len(rows) - 1:
-            # A copy: the next step takes the state's memory over.
-            self.waiting = jax.tree.map(lambda leaf: np.array(leaf, copy=True), state), len(rows)
+
+    def _store(self, states: list[tuple[State, int]], best: int | None) -> None:
+        for state, epoch in states:
+            checkpoint.save(self.directory, state, epoch)
+        there = checkpoint.stored(self.directory)
+        kept = [c for c in there if best is not None and c.epoch == best + 1]
+        checkpoint.keep(self.directory, [*there[-2:], *kept])
+
+    def settle(self) -> None:
+        """Wait until all that was begun is on disk. Raises OSError where it could not be written."""
+        if self.writing is not None:
+            writing, self.writing = self.writing, None
+            writing.result()
 
     def _due(self, rows: list[dict[str, float]]) -> bool:
         if len(rows) == self.train.epochs or exhausted(rows, self.stopping):
@@ -53,6 +80,7 @@ class Saver:
 
     def keep_best(self) -> None:
         """Store the best state where it still waits in memory."""
+        self.settle()
         if self.waiting is not None:
             state, epoch = self.waiting
             checkpoint.save(self.directory, state, epoch)
@@ -60,6 +88,7 @@ class Saver:
 
     def finish(self, state: State, epoch: int) -> None:
         """Store the best state and this one, unless it is stored: a signal may come right behind an epoch's end."""
+        self.settle()
         if self.waiting is not None and self.waiting[1] == epoch and int(self.waiting[0].step) == int(state.step):
             self.waiting = None
         self.keep_best()

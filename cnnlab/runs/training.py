@@ -170,7 +170,7 @@ def restore(run: Run, program: Program) -> tuple[State | None, int, list[str]]:
 
 
 def train(started: Started, signals: StopSignals) -> Iterator[Progress | EpochEnd]:
-    """Train to the end, yielding what happens; history and checkpoints are on disk when an epoch is yielded.
+    """Train to the end, yielding what happens; history is on disk when an epoch is yielded, checkpoints at the end.
 
     Raises Interrupted after saving, Diverged with the last good checkpoint kept.
     """
@@ -194,7 +194,8 @@ def train(started: Started, signals: StopSignals) -> Iterator[Progress | EpochEn
                 saver.epoch_ended(rows, event.state)
             yield event
             if isinstance(event, EpochEnd) and exhausted(rows, stopping):
-                return
+                break
+        saver.settle()
     except Diverged as diverged:
         saver.keep_best()
         kept = checkpoint.stored(run.checkpoints)[-1]

@@ -86,7 +86,7 @@ class Sizes:
 
 def compile_program(experiment: Experiment, sizes: Sizes) -> Program:
     """Build the model and its step for the data. Nothing is compiled before the first call."""
-    kernels.as_asked()
+    kernels.enable()
     spec = experiment.model
     model = build(spec, sizes.input_shape, sizes.classes, init=Initializer(experiment.seed))
     graph, params, stats = split(model)
