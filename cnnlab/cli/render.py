@@ -218,6 +218,48 @@ def _trainable(console: Console, training: "Trainable") -> None:
         console.print(Text(f"                until epoch {training.unfreeze_at_epoch}, counted from 0; then all train"))
 
 
+def bench(found: dict[str, Any]) -> None:
+    """What `cnnlab bench` has measured: rates over the rounds, and a line for each other cost."""
+    device, training, evaluation, peak = (found[key] for key in ("device", "training", "evaluation", "peak"))
+    where = f"{found['name']} on {device['count']} {device['platform']} ({device['kind']})"
+    batches = f"batches of {found['batch_size']:,}, {_shape(found['input_shape'])}, {found['precision']}"
+    rows = [
+        [f"{name}, {unit}", *(_figure(found[name][key][value]) for value in ("median", "min", "max"))]
+        for name in ("training", "evaluation")
+        for unit, key in (("images/s", "images_per_second"), ("ms a step", "milliseconds_per_step"))
+    ]
+    console = _console(sys.stdout)
+    console.print(Text(f"{where}: {batches}"))
+    _show(console, _table((f"{found['rounds']} rounds", "median", "min", "max"), rows))
+    seconds, kernels = found["compile_seconds"], found["kernels"]
+    cached = "; JAX's compilation cache is on" if found["compilation_cache"] else ""
+    memory = {key: "-" if count is None else _bytes(count) for key, count in found["memory"].items()}
+    step = ", ".join(f"{part} {memory[f'step_{part}']}" for part in ("arguments", "temporary", "results"))
+    most = [f"{name} {memory[f'{name}_peak']}" for name in ("process", "device") if found["memory"][f"{name}_peak"]]
+    load = "-" if found["load_before"] is None else f"{found['load_before']:.1f}"
+    lines = [
+        ("compile", f"step {seconds['training_step']:.2f} s, evaluation {seconds['evaluation']:.2f} s{cached}"),
+        ("data", f"{training['data_share']:.1%} of training's time, {evaluation['data_share']:.1%} of evaluation's"),
+        ("memory", f"step {memory['step']}: {step}"),
+        ("", f"at most: {', '.join(most) or '-'}"),
+        ("arithmetic", _arithmetic("training", training)),
+        ("", _arithmetic("evaluation", evaluation)),
+        ("peak", f"{_scaled(peak['multiply_adds_per_second'])}/s in a product of {peak['side']}x{peak['side']}"),
+        ("kernels", f"{'in use' if kernels['in_use'] else 'not in use'}: {kernels['why']}"),
+        ("load", f"{load} before this, on {found['processors']} processors"),
+    ]
+    names(lines)
+
+
+def _arithmetic(name: str, timed: dict[str, Any]) -> str:
+    image, second = (_scaled(timed[f"multiply_adds_per_{unit}"]) for unit in ("image", "second"))
+    return f"{name} {image} multiply-adds an image, {second}/s, {timed['share_of_peak']:.1%} of peak"
+
+
+def _figure(value: float) -> str:
+    return f"{value:,.0f}" if value >= 99.95 else f"{value:#.3g}"
+
+
 def fields(report: "Report") -> None:
     """A row a layer: the theoretical receptive field per spatial axis."""
     console, document = _console(sys.stdout), report.to_json()
@@ -267,7 +309,11 @@ def _shape(shape: Sequence[Any]) -> str:
 
 def _bytes(count: int) -> str:
     """`37.5 kB`: three digits, powers of 1000."""
-    if count < 1000:
-        return f"{count} B"
-    power = min(int(math.log10(count)) // 3, 4)
-    return f"{count / 1000**power:.3g} {('B', 'kB', 'MB', 'GB', 'TB')[power]}"
+    return _scaled(count, ("B", "kB", "MB", "GB", "TB"))
+
+
+def _scaled(count: float, units: Sequence[str] = ("", "k", "M", "G", "T")) -> str:
+    """`37.5 M`: three digits, powers of 1000."""
+    count = float(f"{count:.3g}")
+    power = min(int(math.log10(count)) // 3, len(units) - 1) if count >= 1 else 0
+    return f"{count / 1000**power:.3g} {units[power]}".rstrip()

@@ -13,6 +13,7 @@ from math import prod
 import jax
 from flax import nnx
 
+from cnnlab.models.patterns import matches
 from cnnlab.trace import jaxprs
 from cnnlab.trace.walk import Call, Shape, Traced, equations
 
@@ -84,6 +85,21 @@ def totals(rows: Iterable[LayerCost]) -> Totals:
         sum(row.multiply_adds for row in rows),
         sum(row.activation_bytes for row in rows),
     )
+
+
+def training_multiply_adds(rows: Iterable[LayerCost], freeze: tuple[str, ...]) -> int:
+    """Those of one example in a step: each layer forward, for the gradient of its input, and for that of its weights.
+
+    So three times the forward ones where all trains (the first layer's input needs no gradient; it counts all the
+    same, as is the custom). What `freeze` names has no gradient of its weights, and nothing has one of its input
+    before the first layer that trains. What is computed twice to save memory counts once.
+    """
+    total, backward = 0, False
+    for row in rows:
+        frozen = any(matches(f"{row.path}.kernel", pattern) for pattern in freeze)
+        backward = backward or (row.parameters > 0 and not frozen)
+        total += row.multiply_adds * (1 + backward * (1 if frozen else 2))
+    return total
 
 
 def operation(call: Call) -> str:
