@@ -27,6 +27,7 @@ def train(
     from cnnlab.cli import render
     from cnnlab.cli.progress import Display
     from cnnlab.report.results import finish
+    from cnnlab.report.style import preload
     from cnnlab.runs import training
     from cnnlab.runs.directory import Lock, locate
     from cnnlab.runs.network import network
@@ -46,6 +47,7 @@ def train(
             started = training.start(directory, experiment, spec, prepared, found.summary(), resume=resume)
             for note in (*prepared.notes, *started.notes):
                 display.note(note)
+            preload()
             for event in training.train(started, signals):
                 display.show(event, started.program.steps_per_epoch)
             outcome = finish(started)
