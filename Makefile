@@ -13,9 +13,10 @@ $(READY): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "cnnlab needs Python 3.11 or newer: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 2; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test,lint]'
+	@$(BIN)/cnnlab doctor | grep '^kernels'
 	@touch $@
 
-setup: $(READY)  ## make .venv and install cnnlab into it
+setup: $(READY)  ## make .venv, install cnnlab into it, build its kernels
 
 demo: $(READY)  ## train LeNet-5 on the digits and show its tables
 	$(BIN)/cnnlab train experiments/digits/lenet5.yaml

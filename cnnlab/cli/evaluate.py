@@ -17,6 +17,9 @@ def evaluate(
 
     They go to RUN/eval/SPLIT/ too, with every prediction.
     """
+    from cnnlab.cli.process import prepare
+
+    prepare()
     from cnnlab.cli import render
     from cnnlab.report.results import evaluate as evaluate_run
     from cnnlab.runs.directory import open_run, unfinished

@@ -25,6 +25,9 @@ def predict(
     With a run, images and arrays go through the run's preprocessing. With --weights images go through that of the
     weights, arrays as they are (uint8 counts as pixels).
     """
+    from cnnlab.cli.process import prepare
+
+    prepare()
     from cnnlab.cli import render
     from cnnlab.errors import SpecError
     from cnnlab.report.answers import check_name, document, rows, save

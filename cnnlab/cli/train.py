@@ -20,9 +20,14 @@ def train(
 
     The run directory is runs/<name>, with -2, -3 ... when taken. The tables are the test split's, of the best step.
     """
+    from cnnlab.cli.process import prepare
+
+    prepare()
+    from cnnlab import kernels
     from cnnlab.cli import render
     from cnnlab.cli.progress import Display
     from cnnlab.report.results import finish
+    from cnnlab.report.style import preload
     from cnnlab.runs import training
     from cnnlab.runs.directory import Lock, locate
     from cnnlab.runs.network import network
@@ -37,9 +42,12 @@ def train(
             load_weights(experiment.model, found.model, prepared.input_shape)
         directory = locate(experiment.name or "", run, resume=resume)
         with Lock(directory), training.recorded(directory), Display(experiment, quiet=quiet) as display:
+            if kernels.to_build():
+                display.note("building the kernels for this machine, once: some ten seconds")
             started = training.start(directory, experiment, spec, prepared, found.summary(), resume=resume)
             for note in (*prepared.notes, *started.notes):
                 display.note(note)
+            preload()
             for event in training.train(started, signals):
                 display.show(event, started.program.steps_per_epoch)
             outcome = finish(started)

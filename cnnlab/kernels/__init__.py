@@ -7,10 +7,24 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Status:
-    """Whether the kernels are in use in this process, and why (not), as one sentence."""
+    """Whether the kernels are in use in this process, and why (not), as one sentence.
+
+    `missed`: they would be faster here, and something that they need is lacking.
+    """
 
     in_use: bool
     why: str
+    missed: bool = False
+
+
+def _not_wanted() -> str | None:
+    """Why there is no use for kernels here; None: there is."""
+    if os.environ.get("CNNLAB_KERNELS", "").lower() in ("off", "0", "no", "false"):
+        return "turned off by CNNLAB_KERNELS"
+    import jax
+
+    backend = jax.default_backend()
+    return None if backend == "cpu" else f"they are for the CPU, and this is {backend}"
 
 
 @functools.cache
@@ -21,12 +35,8 @@ def enable() -> Status:
     is compiled: a program out of JAX's persistent cache needs the kernels that it was compiled with.
     CNNLAB_KERNELS=off leaves XLA's own convolutions in place, and so does a GPU.
     """
-    if os.environ.get("CNNLAB_KERNELS", "").lower() in ("off", "0", "no", "false"):
-        return Status(False, "turned off by CNNLAB_KERNELS")
-    import jax
-
-    if jax.default_backend() != "cpu":
-        return Status(False, f"they are for the CPU, and this is {jax.default_backend()}")
+    if why := _not_wanted():
+        return Status(False, why)
     from cnnlab.kernels import build
 
     try:
@@ -35,8 +45,18 @@ def enable() -> Status:
 
         lowering.install(library)
     except build.Unavailable as e:
-        return Status(False, str(e))
+        return Status(False, str(e), missed=True)
     return Status(True, "convolutions on the CPU run by oneDNN")
 
 
-__all__ = ["Status", "enable"]
+def to_build() -> bool:
+    """Whether `enable` will build the library first."""
+    from cnnlab.kernels import build
+
+    try:
+        return _not_wanted() is None and not build.target().exists()
+    except build.Unavailable:
+        return False
+
+
+__all__ = ["Status", "enable", "to_build"]

@@ -90,22 +90,27 @@ def key() -> str:
     return hashlib.sha256(b"\0".join(parts)).hexdigest()[:16]
 
 
-def load() -> ctypes.CDLL:
-    """The library, built if this is its first use; Unavailable says why there is none."""
+def target() -> Path:
+    """Where the library is, or will be once it is built. Raises Unavailable where it cannot be had."""
     if sys.platform != "linux" or platform.machine() != "x86_64":
         raise Unavailable(f"they are for Linux on x86-64, and this is {sys.platform} on {platform.machine()}")
+    version = hashlib.sha256(_compiler()[1].encode()).hexdigest()[:8]
+    return cache_directory() / "kernels" / f"kernels-{key()}-{version}.so"
+
+
+def load() -> ctypes.CDLL:
+    """The library, built if this is its first use; Unavailable says why there is none."""
+    library = target()
     onednn = _file_of(LIBRARY_WHEEL, "libdnnl.so.3")
-    headers = _file_of(HEADERS_WHEEL, "oneapi/dnnl/dnnl.hpp").parents[2]
-    compiler, version = _compiler()
-    target = cache_directory() / "kernels" / f"kernels-{key()}-{hashlib.sha256(version.encode()).hexdigest()[:8]}.so"
     try:
-        if not target.exists():
-            _build_once(compiler, headers, onednn, target)
+        if not library.exists():
+            headers = _file_of(HEADERS_WHEEL, "oneapi/dnnl/dnnl.hpp").parents[2]
+            _build_once(_compiler()[0], headers, onednn, library)
         # Loaded first, oneDNN satisfies the kernels' need of a library of that name: no search path is built in.
         ctypes.CDLL(str(onednn))
-        return ctypes.CDLL(str(target))
+        return ctypes.CDLL(str(library))
     except OSError as e:
-        raise Unavailable(f"the library {target} cannot be used: {e}") from None
+        raise Unavailable(f"the library {library} cannot be used: {e}") from None
 
 
 def _build_once(compiler: str, headers: Path, onednn: Path, target: Path) -> None:

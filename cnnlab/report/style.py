@@ -8,6 +8,8 @@ import io
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import import_module
+from threading import Thread
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -37,6 +39,12 @@ STYLE = {
 }
 # DejaVu comes with matplotlib; these, where installed, have the Chinese, Japanese and Korean that it lacks.
 FALLBACK_FONTS = ("Noto Sans CJK SC", "Noto Sans CJK JP", "WenQuanYi Micro Hei", "Microsoft YaHei", "PingFang SC")
+
+
+def preload() -> None:
+    """Import matplotlib in a thread of its own, half a second's work, while XLA compiles."""
+    names = ("matplotlib.style", "matplotlib.backends.backend_agg", "matplotlib.figure", "matplotlib.colors")
+    Thread(target=lambda: [import_module(name) for name in names], name="preload", daemon=True).start()
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from cnnlab import kernels
 from cnnlab.data.prepare import Prepared, describe, splits_csv
 from cnnlab.errors import Diverged, Interrupted, RunError
 from cnnlab.files import write_atomically
@@ -60,6 +61,8 @@ def start(
         _begin(run, experiment, spec, prepared, model)
     program = compile_program(experiment, Sizes.of(prepared))
     state, epoch, notes = restore(run, program) if begun else (None, 0, [])
+    if (status := kernels.enable()).missed:
+        notes.append(f"training is slower than it could be, without the kernels: {status.why}")
     if state is None:
         state = _first_state(experiment, prepared, program)
     for note in (*prepared.notes, *notes):

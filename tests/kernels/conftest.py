@@ -1,7 +1,4 @@
-"""The kernels are used by the tests of this room alone: whatever else a test process runs stays with XLA."""
-
-from collections.abc import Iterator
-from contextlib import ExitStack
+"""The tests of this room say which convolution they want; all others have what a user has."""
 
 import pytest
 
@@ -9,22 +6,12 @@ from cnnlab import kernels
 
 
 @pytest.fixture(scope="session")
-def enabled() -> Iterator[kernels.Status]:
-    status = kernels.enable()
-    with ExitStack() as stack:
-        if status.in_use:
-            from cnnlab.kernels import lowering
-
-            stack.enter_context(lowering.switched(False))
-        yield status
+def enabled() -> kernels.Status:
+    return kernels.enable()
 
 
 @pytest.fixture
-def in_use(enabled: kernels.Status) -> Iterator[None]:
-    """Convolutions that the test lowers are the kernels'; skips where there are none."""
+def in_use(enabled: kernels.Status) -> None:
+    """Skips where there are no kernels."""
     if not enabled.in_use:
         pytest.skip(enabled.why)
-    from cnnlab.kernels import lowering
-
-    with lowering.switched(True):
-        yield

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from cnnlab import kernels
+from cnnlab.files import cache_directory
 from cnnlab.kernels import build
 
 RUN = """
@@ -141,7 +142,7 @@ def test_the_cache_directory(monkeypatch, set_to):
     monkeypatch.setenv("XDG_CACHE_HOME", set_to)
     monkeypatch.setenv("HOME", "/home/someone")
     root = "/somewhere/cache" if set_to.startswith("/") else "/home/someone/.cache"
-    assert build.cache_directory() == Path(root, "cnnlab", "kernels")
+    assert cache_directory() == Path(root, "cnnlab")
 
 
 def test_the_key_changes_with_the_source(monkeypatch, tmp_path, enabled):

@@ -7,9 +7,9 @@ one-dimensional `weight` 1 + 0.1 x, other vectors 0.1 x, and the rest x sqrt(2 /
 
 What float32 can be held to (torch itself against these): logits 4e-6, training logits 3e-5, gradient norms 1.2e-2 for
 the deep networks and 3e-4 for the plain ones. That was one order of sums on one processor; SE-ResNet-50's came to
-1.3e-2 here on one processor and to less on others, so the deep ones are given twice 1.2e-2. A bias in front of batch normalisation has gradient 0: torch's own comes
-to 6e-7 of the network's largest norm in float32 (VGG-16), so norms count from 1e-4 of that. In float64 everything
-agrees to 1e-8, counted from 1e-6.
+1.3e-2 here on one processor and to less on others, so the deep ones are given twice 1.2e-2. A bias in front of batch
+normalisation has gradient 0: torch's own comes to 6e-7 of the network's largest norm in float32 (VGG-16), so norms
+count from 1e-4 of that. In float64 everything agrees to 1e-8, counted from 1e-6.
 """
 
 import json

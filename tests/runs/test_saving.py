@@ -1,5 +1,7 @@
 """What is on disk after each epoch, and that the best state is the one of its own epoch."""
 
+import threading
+
 import jax.numpy as jnp
 import numpy as np
 import optax
@@ -29,6 +31,7 @@ def saved_after_each(tmp_path, losses: list[float], **train: int | None) -> list
     for epoch, loss in enumerate(losses, start=1):
         rows.append({"validation/loss": loss})
         saver.epoch_ended(rows, state_after(epoch))
+        saver.settle()
         seen.append([c.epoch for c in checkpoint.stored(tmp_path / "checkpoints")])
     for stored in checkpoint.stored(tmp_path / "checkpoints"):
         assert checkpoint.load(stored, state_after(0)).params["weight"][0, 0] == stored.epoch
@@ -63,3 +66,30 @@ def test_an_interruption_stores_the_best_and_the_last_and_nothing_twice(tmp_path
     assert [(c.epoch, c.step) for c in checkpoint.stored(tmp_path / "checkpoints")] == [(1, 2), (2, 4), (2, 5)]
     saver.finish(state_after(3)._replace(step=jnp.asarray(5, jnp.int32)), 2)
     assert len(checkpoint.stored(tmp_path / "checkpoints")) == 3
+
+
+def test_training_does_not_wait_for_the_disk(tmp_path, monkeypatch):
+    """An epoch's end only begins to write; what it writes is the state as it was then."""
+    may_write, save = threading.Event(), checkpoint.save
+    monkeypatch.setattr(checkpoint, "save", lambda *arguments: (may_write.wait(60), save(*arguments))[1])
+    saver = Saver(Run(tmp_path), Train(epochs=9, checkpoint_every=1), STOPPING)
+    state = state_after(1)
+    saver.epoch_ended([{"validation/loss": 1.0}], state)
+    state.params["weight"][:] = 100
+    assert checkpoint.stored(tmp_path / "checkpoints") == []
+    may_write.set()
+    saver.settle()
+    (stored,) = checkpoint.stored(tmp_path / "checkpoints")
+    assert checkpoint.load(stored, state_after(0)).params["weight"][0, 0] == 1
+
+
+def test_a_full_disk_is_told_at_the_next_epoch(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(checkpoint, "save", full)
+    saver = Saver(Run(tmp_path), Train(epochs=9, checkpoint_every=1), STOPPING)
+    rows = [{"validation/loss": 1.0}]
+    saver.epoch_ended(rows, state_after(1))
+    with pytest.raises(OSError, match="No space left"):
+        saver.epoch_ended([*rows, {"validation/loss": 0.5}], state_after(2))
