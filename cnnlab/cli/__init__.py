@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from cnnlab import __version__
-from cnnlab.cli import check, doctor, evaluate, init, listing, predict, receptive_field, schema, summary, train, weights
+from cnnlab.cli import bench, check, doctor, evaluate, init, listing, predict, receptive_field, schema, summary, train, weights
 from cnnlab.errors import CnnlabError
 
 COMMANDS = {
@@ -19,6 +19,7 @@ COMMANDS = {
     "predict": predict.predict,
     "import-weights": weights.import_weights,
     "export-weights": weights.export_weights,
+    "bench": bench.bench,
     "doctor": doctor.doctor,
     "list": listing.list_names,
     "schema": schema.schema,

@@ -26,6 +26,9 @@ def bench(
     if not 0 < seconds <= LONGEST:
         message = f"--seconds: {seconds:g} is no time to measure for"
         raise CnnlabError(message, hint=f"such as 10; above 0, at most {LONGEST:g}")
+    from cnnlab.cli.process import keep_memory
+
+    keep_memory()  # as training does; but programs are compiled anew, which is measured too
     from cnnlab.cli import render
     from cnnlab.runs.measure import measure
     from cnnlab.runs.network import network
