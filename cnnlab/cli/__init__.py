@@ -7,7 +7,20 @@ from typing import Annotated
 import typer
 
 from cnnlab import __version__
-from cnnlab.cli import bench, check, doctor, evaluate, init, listing, predict, receptive_field, schema, summary, train, weights
+from cnnlab.cli import (
+    bench,
+    check,
+    doctor,
+    evaluate,
+    init,
+    listing,
+    predict,
+    receptive_field,
+    schema,
+    summary,
+    train,
+    weights,
+)
 from cnnlab.errors import CnnlabError
 
 COMMANDS = {

@@ -16,6 +16,10 @@ class Status:
     why: str
     missed: bool = False
 
+    def document(self) -> dict[str, object]:
+        """As environment.json has it."""
+        return {"in_use": self.in_use, "why": self.why}
+
 
 def _not_wanted() -> str | None:
     """Why there is no use for kernels here; None: there is."""

@@ -18,7 +18,7 @@ def environment(seed: int, spec: Path) -> dict[str, Any]:
     """The content of environment.json."""
     import jax
 
-    device, status = jax.devices()[0], kernels.enable()
+    device = jax.devices()[0]
     return {
         "cnnlab": __version__,
         "run_format": FORMAT,
@@ -29,7 +29,7 @@ def environment(seed: int, spec: Path) -> dict[str, Any]:
         "python": platform.python_version(),
         "platform": platform.platform(),
         "device": {"platform": device.platform, "kind": device.device_kind, "count": jax.device_count()},
-        "kernels": {"in_use": status.in_use, "why": status.why},
+        "kernels": kernels.enable().document(),
         "packages": {name: _version(name) for name in PACKAGES},
     }
 
