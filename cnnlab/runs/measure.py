@@ -60,7 +60,7 @@ class Measured:
             "device": {"platform": device.platform, "kind": device.device_kind, "count": jax.device_count()},
             "processors": processors(),
             "load_before": self.load,
-            "kernels": vars(self.kernels),
+            "kernels": self.kernels.document(),
             "compile_seconds": self.compile_seconds,
             "compilation_cache": jax.config.jax_compilation_cache_dir,  # pyright: ignore[reportAttributeAccessIssue]
             "multiply_adds": self.multiply_adds,
