@@ -16,6 +16,10 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
+import speed
+from cases import CASES
+from demo import compared as milestones_of
+
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
 CNNLAB = [sys.executable, "-c", "from cnnlab.cli import main; main()"]
@@ -76,14 +80,15 @@ def compared(times: dict[str, list[float]], name: str, peer: str | None) -> str:
 
 
 def demo(folder: Path) -> list[str]:
-    """The README's demo from command to tables, beside the same work as a PyTorch script."""
-    commands = {"cnnlab train lenet5.yaml": [*CNNLAB, "train", str(LENET), "--quiet"]}
-    torch = has("import torch, sklearn")
-    if torch:
-        commands["PyTorch script"] = [PEER, str(HERE / "lenet5_torch.py")]
-    times = interleaved(commands, folder)
-    peer = "PyTorch script" if torch else None
-    return [row(name, found, compared(times, name, peer) if name != peer else "") for name, found in times.items()]
+    """The README's demo from the command to its milestones, beside the same work as a PyTorch script."""
+    ours = [*CNNLAB, "train", str(LENET)]
+    theirs = [PEER, str(HERE / "lenet5_torch.py")] if has("import torch, sklearn") else None
+    times = milestones_of(ours, theirs, folder, REPEATS)
+    lines = []
+    for name, found in times.items():
+        peer = f"PyTorch script, {name.partition(', ')[2]}"
+        lines.append(row(name, found, compared(times, name, peer) if peer in times and peer != name else ""))
+    return lines
 
 
 def accuracies(folder: Path) -> list[str]:

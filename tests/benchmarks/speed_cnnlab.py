@@ -8,55 +8,49 @@ import json
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
-from cases import CASES
+from cases import CASES, Case
 
 from cnnlab.cli.process import prepare
 from cnnlab.spec.load import load
+from cnnlab.spec.schema import Experiment
 from cnnlab.train.step import Program, Sizes, compile_program
 
 
-@cache
-def program(name: str, precision: str) -> tuple[Program, Any, list[np.ndarray]]:
-    """The compiled functions of a case, a fresh state, and a batch of random pixels."""
-    case = next(case for case in CASES if case.name == name)
+def experiment_of(case: Case, precision: str = "float32", **train: Any) -> Experiment:
+    """The case as a spec that was loaded from a file; `train` are keys of that section."""
     spec = {
         "data": {"source": "npz", "path": "none.npz", "batch_size": case.batch},
         "model": case.model,
         "precision": precision,
         "optimizer": {"name": "momentum", "learning_rate": {"schedule": "constant", "peak": 1e-3}},
-        "train": {"epochs": 1},
+        "train": {"epochs": 1, **train},
     }
-    if precision == "float32":
-        del spec["precision"]
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "spec.yaml")
         path.write_text(json.dumps(spec))
-        experiment = load(path)
+        return load(path)
+
+
+def program_of(case: Case, experiment: Experiment) -> tuple[Program, tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """The compiled functions, and a batch of random pixels."""
     channels = case.shape[-1]
     mean, std = np.full(channels, 0.5, np.float32), np.full(channels, 0.25, np.float32)
     made = compile_program(experiment, Sizes(case.shape, case.classes, 10 * case.batch, mean, std))
     random = np.random.default_rng(0)
     x = random.integers(0, 256, (case.batch, *case.shape), np.uint8)
     y = random.integers(0, case.classes, case.batch, np.int32)
-    return made, [made.initial_state], [x, y, np.ones(case.batch, bool)]
+    return made, (x, y, np.ones(case.batch, bool))
 
 
-def milliseconds(name: str, mode: str, precision: str, seconds: float) -> float:
-    """A step, by the mean over `seconds`, after one that waits."""
-    made, state, (x, y, mask) = program(name, precision)
-
-    def step() -> Any:
-        if mode == "train":
-            state[0] = made.train_step(state[0], x, y, mask)
-            return state[0].step
-        return made.evaluate(state[0].params, state[0].stats, x, y).loss
-
+def milliseconds(step: Callable[[], Any], seconds: float) -> float:
+    """A step, by the mean over `seconds` without a wait between them, after two that do not count."""
     jax.block_until_ready(step())
     start = time.perf_counter()
     jax.block_until_ready(step())
@@ -68,7 +62,27 @@ def milliseconds(name: str, mode: str, precision: str, seconds: float) -> float:
     return (time.perf_counter() - start) / count * 1e3
 
 
+def steps_of(case: Case, experiment: Experiment) -> dict[str, Callable[[], Any]]:
+    """Training and evaluation of a batch, by `train` and `eval`; each call gives what can be waited for."""
+    made, (x, y, mask) = program_of(case, experiment)
+    state = [made.initial_state]
+
+    def train() -> Any:
+        state[0] = made.train_step(state[0], x, y, mask)
+        return state[0].step
+
+    return {"train": train, "eval": lambda: made.evaluate(state[0].params, state[0].stats, x, y).loss}
+
+
+@cache
+def named(name: str, precision: str) -> dict[str, Callable[[], Any]]:
+    case = next(case for case in CASES if case.name == name)
+    return steps_of(case, experiment_of(case, precision))
+
+
 if __name__ == "__main__":
     prepare()
     for line in sys.stdin:
-        print(json.dumps(milliseconds(**json.loads(line))), flush=True)
+        asked = json.loads(line)
+        step = named(asked["name"], asked["precision"])[asked["mode"]]
+        print(json.dumps(milliseconds(step, asked["seconds"])), flush=True)

@@ -93,6 +93,7 @@ def unet() -> nn.Module:
     return nn.Sequential(Level(3, UNET_WIDTHS), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(UNET_WIDTHS[0], 10))
 
 
+DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 NETS: dict[str, Callable[[], nn.Module]] = {
     "MLP 784-512-512": mlp,
     "LeNet-5": lenet5,
@@ -111,13 +112,13 @@ def steps(name: str, variant: str, precision: str) -> dict[str, Callable[[], obj
     case = next(case for case in CASES if case.name == name)
     torch.manual_seed(0)
     layout = torch.contiguous_format if variant == "contiguous" else torch.channels_last
-    net = NETS[name]().to(memory_format=layout)
+    net = NETS[name]().to(DEVICE, memory_format=layout)
     run = torch.compile(net) if variant == "compiled" else net
     optimizer = torch.optim.SGD(net.parameters(), 1e-3, momentum=0.9)
-    pixels = torch.randint(0, 256, (case.batch, *case.shape), dtype=torch.uint8)
-    labels = torch.randint(0, case.classes, (case.batch,))
-    sums = [torch.zeros(()), torch.zeros(())]
-    cast = contextlib.nullcontext if precision == "float32" else lambda: torch.autocast("cpu", torch.bfloat16)
+    pixels = torch.randint(0, 256, (case.batch, *case.shape), dtype=torch.uint8, device=DEVICE)
+    labels = torch.randint(0, case.classes, (case.batch,), device=DEVICE)
+    sums = [torch.zeros((), device=DEVICE), torch.zeros((), device=DEVICE)]
+    cast = contextlib.nullcontext if precision == "float32" else lambda: torch.autocast(DEVICE, torch.bfloat16)
 
     def inputs() -> torch.Tensor:
         x = pixels.permute(0, 3, 1, 2).to(torch.float32, memory_format=layout)
@@ -146,15 +147,19 @@ def steps(name: str, variant: str, precision: str) -> dict[str, Callable[[], obj
 
 
 def milliseconds(name: str, mode: str, precision: str, seconds: float, variant: str) -> float:
-    """A step, by the mean over `seconds`, after two that do not count."""
+    """A step, by the mean over `seconds` without a wait between them, after two that do not count."""
     step = steps(name, variant, precision)[mode]
+    wait = torch.cuda.synchronize if DEVICE == "cuda" else lambda: None
     step()
+    wait()
     start = time.perf_counter()
     step()
+    wait()
     count = max(2, int(seconds / (time.perf_counter() - start)))
     start = time.perf_counter()
     for _ in range(count):
         step()
+    wait()
     return (time.perf_counter() - start) / count * 1e3
 
 
