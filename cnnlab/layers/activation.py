@@ -9,6 +9,7 @@ from flax import nnx
 from jax import Array
 
 from cnnlab.layers.mode import EVALUATION, Mode
+from cnnlab.layers.precision import at_least_float32
 
 
 class Activation(nnx.Module):
@@ -63,9 +64,9 @@ class ScaledTanh(Activation):
 
 
 class Softmax(Activation):
-    """exp(x) over its sum along the channels."""
+    """exp(x) over its sum along the channels, in float32 at least."""
 
-    function = staticmethod(jax.nn.softmax)
+    function = staticmethod(lambda x: jax.nn.softmax(x.astype(at_least_float32(x))).astype(x.dtype))
 
 
 class LeakyRelu(nnx.Module):
@@ -88,7 +89,7 @@ class Prelu(nnx.Module):
         self.slope = nnx.Param(np.full(features, 0.25, np.float32))
 
     def __call__(self, x: Array, mode: Mode = EVALUATION) -> Array:
-        return jnp.where(x > 0, x, self.slope[...] * x)
+        return jnp.where(x > 0, x, self.slope[...] * x).astype(x.dtype)
 
 
 class Elu(nnx.Module):
@@ -119,7 +120,7 @@ class Swish(nnx.Module):
 
     def __call__(self, x: Array, mode: Mode = EVALUATION) -> Array:
         beta = self.beta[...] if isinstance(self.beta, nnx.Param) else self.beta
-        return x * jax.nn.sigmoid(beta * x)
+        return (x * jax.nn.sigmoid(beta * x)).astype(x.dtype)
 
 
 class Sine(nnx.Module):

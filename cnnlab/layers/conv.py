@@ -1,4 +1,7 @@
-"""Convolution in one, two and three dimensions: plain, grouped, transposed; and dense."""
+"""Convolution in one, two and three dimensions: plain, grouped, transposed; and dense.
+
+Weights are used in the numbers of the map that comes: see precision.py.
+"""
 
 import jax
 import jax.numpy as jnp
@@ -10,6 +13,7 @@ from jaxtyping import Float
 from cnnlab.layers.initialize import Initializer
 from cnnlab.layers.mode import EVALUATION, Mode
 from cnnlab.layers.pad import padded
+from cnnlab.layers.precision import product
 from cnnlab.layers.windows import Padding, PerAxis, ShapeError, check_fits, pads, per_axis, show, spatial_axes
 
 Map = Float[Array, "batch *space channel"]
@@ -97,14 +101,14 @@ class Conv(_Windowed):
             x, padding = padded(x, padding, self.padding_mode), ((0, 0),) * len(space)
         y = jax.lax.conv_general_dilated(
             x,
-            self.kernel[...],
+            self.kernel[...].astype(x.dtype),
             self.stride,
             padding,
             rhs_dilation=self.dilation,
             dimension_numbers=_dimensions(len(space)),
             feature_group_count=self.groups,
         )
-        return y if self.bias is None else y + self.bias[...]
+        return y if self.bias is None else (y + self.bias[...]).astype(x.dtype)
 
 
 class ConvTranspose(_Windowed):
@@ -136,7 +140,7 @@ class ConvTranspose(_Windowed):
             raise ShapeError(f"the map is {show(space)} here, and its padding cuts all of the output away")
         y = jax.lax.conv_general_dilated(
             x,
-            jnp.flip(self.kernel[...], range(len(space))),
+            jnp.flip(self.kernel[...].astype(x.dtype), range(len(space))),
             (1,) * len(space),
             padding,
             lhs_dilation=self.stride,
@@ -144,7 +148,7 @@ class ConvTranspose(_Windowed):
             dimension_numbers=_dimensions(len(space)),
             feature_group_count=self.groups,
         )
-        return y if self.bias is None else y + self.bias[...]
+        return y if self.bias is None else (y + self.bias[...]).astype(x.dtype)
 
 
 class Dense(nnx.Module):
@@ -161,8 +165,8 @@ class Dense(nnx.Module):
                 f"takes a vector, and the map is {shape} here",
                 hint="put flatten or global_avg_pool before it",
             )
-        y = x @ self.kernel[...]
-        return y if self.bias is None else y + self.bias[...]
+        y = product(x, self.kernel[...])
+        return y if self.bias is None else (y + self.bias[...]).astype(x.dtype)
 
 
 __all__ = ["Conv", "ConvTranspose", "Dense", "Map", "spatial_axes"]

@@ -7,6 +7,7 @@ from cnnlab.layers.activation import ACTIVATIONS
 from cnnlab.layers.conv import Conv, Map
 from cnnlab.layers.initialize import Initializer
 from cnnlab.layers.mode import EVALUATION, Mode
+from cnnlab.layers.precision import at_least_float32
 from cnnlab.layers.windows import spatial_axes
 
 
@@ -24,4 +25,5 @@ class SqueezeExcite(nnx.Module):
 
     def __call__(self, x: Map, mode: Mode = EVALUATION) -> Map:
         mean: Array = x.mean(range(1, 1 + spatial_axes(x.shape)), keepdims=True)
-        return x * self.gate(self.expand(self.activation(self.reduce(mean))))
+        weight: Array = self.gate(self.expand(self.activation(self.reduce(mean))))
+        return (x * weight.astype(at_least_float32(x))).astype(x.dtype)

@@ -222,6 +222,11 @@ class EarlyStopping(Frozen):
 
 class Train(Frozen):
     epochs: PositiveInt = 30
+    recompute_activations: Bool = Field(
+        default=False,
+        description="in the backward pass, block by block, instead of keeping them: less memory, more time, the same "
+        "gradients (rematerialisation, gradient checkpointing)",
+    )
     early_stopping: EarlyStopping | None = None
     checkpoint_every: PositiveInt | None = Field(
         default=None, description="epochs between checkpoints; default: every epoch, but one in 5 seconds at most"
@@ -267,6 +272,11 @@ class Experiment(Frozen):
         default=None, description="of the run directory; default: the file's name"
     )
     seed: NonNegativeInt = Field(default=0, le=2**32 - 1)
+    precision: Literal["float32", "bfloat16"] = Field(
+        default="float32",
+        description="of maps, and of weights where they are multiplied, in training and evaluation; parameters, "
+        "statistics, losses and metrics are float32 in both",
+    )
     data: Data = NoData()
     model: Model
     loss: Loss = Loss()

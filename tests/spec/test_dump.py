@@ -97,7 +97,13 @@ experiments = keys(
     data=data,
     loss=keys(label_smoothing=rates),
     optimizer=optimizers,
-    train=keys(epochs=st.integers(2, 1000), early_stopping=stopping, checkpoint_every=counts),
+    precision=st.sampled_from(["float32", "bfloat16"]),
+    train=keys(
+        epochs=st.integers(2, 1000),
+        early_stopping=stopping,
+        checkpoint_every=counts,
+        recompute_activations=st.booleans(),
+    ),
 )
 
 

@@ -21,6 +21,7 @@ def test_a_schedule_without_its_kind_is_cosine_and_an_optimizer_adamw():
 
 DEFAULTS = {
     "seed": 0,
+    "precision": "float32",
     "data": {"source": "digits", "normalize": True, "batch_size": 64, "augment": []},
     "loss": {"name": "cross_entropy", "label_smoothing": 0.0},
     "optimizer": {
@@ -32,7 +33,7 @@ DEFAULTS = {
         "beta2": 0.999,
         "epsilon": 1e-8,
     },
-    "train": {"epochs": 30},
+    "train": {"epochs": 30, "recompute_activations": False},
 }
 
 

@@ -1,0 +1,25 @@
+"""A network in the precision that the spec names: where its numbers narrow on the way in and widen on the way out."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jax import Array
+
+from cnnlab.layers.mode import EVALUATION, Mode
+from cnnlab.layers.precision import at_least_float32
+
+
+def forward(model: nnx.Module, x: Array, precision: str, mode: Mode = EVALUATION) -> Any:
+    """What the model makes of x (logits, or `Heads`) in float32 or wider, computed in `precision`.
+
+    Layers follow the numbers that they are given: "bfloat16" narrows x, "float32" leaves it as it is, and so
+    does whoever computes in float64.
+    """
+    given = x.astype(jnp.bfloat16) if precision == "bfloat16" else x
+    return jax.tree.map(_widened, model(given, mode))  # type: ignore[operator]
+
+
+def _widened(leaf: Any) -> Any:
+    return leaf.astype(at_least_float32(leaf)) if isinstance(leaf, Array) else leaf
