@@ -9,6 +9,7 @@ from flax import nnx
 from jax import Array
 
 from cnnlab.layers.mode import EVALUATION, Mode
+from cnnlab.layers.recompute import recomputable
 from cnnlab.layers.windows import ShapeError, show
 
 
@@ -29,12 +30,21 @@ class Sequential(nnx.Module):
         return x
 
 
+class Block(Sequential):
+    """Layers in order that belong together: where activations are recomputed, it is for all of them at once."""
+
+    @recomputable
+    def __call__(self, x: Array, mode: Mode = EVALUATION) -> Array:
+        return super().__call__(x, mode)
+
+
 class Residual(nnx.Module):
     """activation(body(x) + shortcut(x)) (He, Zhang, Ren and Sun 2016, eq. 1 and 2); the shortcut may be None: x."""
 
     def __init__(self, body: nnx.Module, shortcut: nnx.Module | None = None, activation: nnx.Module | None = None):
         self.body, self.shortcut, self.activation = body, shortcut, activation
 
+    @recomputable
     def __call__(self, x: Array, mode: Mode = EVALUATION) -> Array:
         y = self.body(x, mode.child(0))
         skip = x if self.shortcut is None else self.shortcut(x, mode.child(1))
@@ -75,6 +85,7 @@ class Branches(nnx.Module):
         for name, branch in branches.items():
             setattr(self, name, branch)
 
+    @recomputable
     def __call__(self, x: Array, mode: Mode = EVALUATION) -> Array:
         parts = [getattr(self, name)(x, mode.child(i)) for i, name in enumerate(self.order)]
         end = -1 if self.join == "concat" else None

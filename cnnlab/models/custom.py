@@ -65,7 +65,7 @@ class _Builder:
                 stack = Stack(shape)
                 for time in range(entry.times):
                     once = self.stack(entry.layers, stack.shape, f"{inside}.layers")
-                    stack.add(f"time{time}", once.build)
+                    stack.add(f"time{time}", partial(compose.Block, once.layers))
                 return stack.build()
         init = self.init.using(_rule(entry))
         if isinstance(entry, Dense):

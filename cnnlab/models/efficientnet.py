@@ -18,7 +18,7 @@ from functools import partial
 from flax import nnx
 
 from cnnlab.errors import SpecError
-from cnnlab.layers.compose import Residual, Sequential
+from cnnlab.layers.compose import Block, Residual, Sequential
 from cnnlab.layers.conv import Dense
 from cnnlab.layers.gate import SqueezeExcite
 from cnnlab.layers.initialize import Initializer
@@ -93,7 +93,7 @@ def _mbconv(
             "stochastic_depth": StochasticDepth(rate) if adds and rate else None,
         }
     )
-    return Residual(body) if adds else Sequential({"body": body})
+    return Residual(body) if adds else Block({"body": body})
 
 
 def _stage(

@@ -38,7 +38,7 @@ class UnitBias(nnx.Module):
         self.bias = nnx.Param(np.zeros(prod(shape), np.float32))
 
     def __call__(self, x: Map, mode: Mode = EVALUATION) -> Map:
-        return x + self.bias[...].reshape(x.shape[1:])
+        return (x + self.bias[...].reshape(x.shape[1:])).astype(x.dtype)
 
 
 class SomeMaps(nnx.Module):

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from flax import nnx
 
-from cnnlab.layers.compose import Sequential
+from cnnlab.layers.compose import Block, Sequential
 from cnnlab.layers.initialize import Initializer
 from cnnlab.layers.pool import AvgPool, GlobalAvgPool, MaxPool
 from cnnlab.layers.stack import Stack
@@ -37,17 +37,17 @@ def network_in_network(
         # Windows of 3 at every second position; the last may reach past the end (`ceil`), as in Caffe.
         pool = MaxPool(3, axes=style.axes, stride=2, padding="ceil")
         layers = _mlpconv(style, stack.channels, (192, 160, 96), 5)
-        return Sequential({**layers, "pool": pool, "dropout": blocks.dropout(dropout)})
+        return Block({**layers, "pool": pool, "dropout": blocks.dropout(dropout)})
 
     def stage2() -> Sequential:
         pool = AvgPool(3, axes=style.axes, stride=2, padding="ceil")
         layers = _mlpconv(style, stack.channels, (192, 192, 192), 5)
-        return Sequential({**layers, "pool": pool, "dropout": blocks.dropout(dropout)})
+        return Block({**layers, "pool": pool, "dropout": blocks.dropout(dropout)})
 
     stack = Stack(input_shape)
     stack.add("stage1", stage1)
     stack.add("stage2", stage2)
-    stack.add("stage3", lambda: Sequential(_mlpconv(style, stack.channels, (192, 192), 3)))
+    stack.add("stage3", lambda: Block(_mlpconv(style, stack.channels, (192, 192), 3)))
     stack.add("head", lambda: style.conv(stack.channels, classes, 1, bias=True))
     stack.add("act", style.act)
     stack.add("pool", GlobalAvgPool)

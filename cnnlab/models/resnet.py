@@ -23,6 +23,7 @@ from cnnlab.layers.gate import SqueezeExcite
 from cnnlab.layers.initialize import Initializer
 from cnnlab.layers.mode import EVALUATION, Mode
 from cnnlab.layers.pool import GlobalAvgPool, MaxPool
+from cnnlab.layers.recompute import recomputable
 from cnnlab.layers.regularize import Dropout, StochasticDepth
 from cnnlab.layers.stack import Stack
 from cnnlab.layers.windows import ShapeError
@@ -47,6 +48,7 @@ class PreActivated(nnx.Module):
     def __init__(self, preact: nnx.Module, body: nnx.Module, shortcut: nnx.Module | None):
         self.preact, self.body, self.shortcut = preact, body, shortcut
 
+    @recomputable
     def __call__(self, x: Map, mode: Mode = EVALUATION) -> NewMap:
         y: Array = self.preact(x, mode.child(0))
         skip = x if self.shortcut is None else self.shortcut(y, mode.child(2))

@@ -11,7 +11,7 @@ from flax import nnx
 from jax import Array
 from jaxtyping import Float
 
-from cnnlab.layers.compose import Sequential, crop_concat
+from cnnlab.layers.compose import Block, Sequential, crop_concat
 from cnnlab.layers.conv import ConvTranspose, Map
 from cnnlab.layers.initialize import Initializer
 from cnnlab.layers.mode import EVALUATION, Mode
@@ -91,7 +91,7 @@ def _convolutions(
         layers[f"norm{i}"] = style.norm(features)
         layers[f"act{i}"] = style.act()
     layers["dropout"] = dropout(rate)
-    return Sequential(layers)
+    return Block(layers)
 
 
 def _up_convolution(style: Style, features: int) -> ConvTranspose:

@@ -10,7 +10,7 @@ from functools import partial
 
 from flax import nnx
 
-from cnnlab.layers.compose import Sequential
+from cnnlab.layers.compose import Block, Sequential
 from cnnlab.layers.conv import Dense
 from cnnlab.layers.initialize import Initializer
 from cnnlab.layers.pool import AdaptiveAvgPool, MaxPool
@@ -68,7 +68,7 @@ def _stage(style: Style, in_features: int, widths: tuple[int, ...], first: int) 
         layers.append(("act", style.act()))
         in_features = features
     layers.append(("pool", MaxPool(2, axes=style.axes)))
-    return Sequential({f"{kind}{number}": layer for number, (kind, layer) in enumerate(layers, start=first)})
+    return Block({f"{kind}{number}": layer for number, (kind, layer) in enumerate(layers, start=first)})
 
 
 def _classifier(style: Style, in_features: int, hidden: int, dropout: float) -> Sequential:

@@ -9,6 +9,7 @@ from flax import nnx
 from cnnlab.data.prepare import Prepared
 from cnnlab.errors import DataError, SpecError
 from cnnlab.layers.initialize import Initializer
+from cnnlab.layers.recompute import has_blocks
 from cnnlab.layers.windows import show
 from cnnlab.models import build
 from cnnlab.receptive_field.fields import fields
@@ -66,6 +67,9 @@ def network(
     """Build and trace without weights; nothing compiles. Raises SpecError where the shapes do not fit."""
     model = build(experiment.model, input_shape, classes, init=Initializer())
     traced, training = trace(model, input_shape), trainable(experiment, model)
+    if experiment.train.remat and not has_blocks(model):
+        hint = "leave it out, or put layers into residual, branches or repeat"
+        raise SpecError("the network has no blocks to recompute", where="train.remat", hint=hint)
     if prepared is not None and traced.output_shape != (classes,):
         message = f"gives {show(traced.output_shape)}, and classification needs one logit for each of {classes} classes"
         raise SpecError(message, where="model", hint="choose a network that classifies")

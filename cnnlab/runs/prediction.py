@@ -26,6 +26,7 @@ from cnnlab.runs.weights import (
     sized_by_head,
 )
 from cnnlab.spec.load import load
+from cnnlab.train.precision import forward
 from cnnlab.train.state import from_named, named_leaves, split
 from cnnlab.weights import files
 from cnnlab.weights.head import without_head
@@ -41,13 +42,15 @@ BATCH = 32
 class Predictor:
     """A network with its weights: `make` builds it for an input's shape, `read` brings a file into its form.
 
-    `load` gives the weights, and notes on damaged checkpoints; it is called when all files are read.
+    `load` gives the weights, and notes on damaged checkpoints; it is called when all files are read. `precision` is
+    that of the run; weights alone are used in float32.
     """
 
     make: Callable[[tuple[int, ...]], nnx.Module]
     load: Callable[[], tuple[Weights, tuple[str, ...]]]
     read: Callable[[Path], np.ndarray]
     classes: tuple[str, ...]
+    precision: str = "float32"
 
 
 @dataclass(frozen=True)
@@ -75,7 +78,9 @@ def of_run(run: Run, checkpoint: str) -> Predictor:
         found, _, notes = run_weights(run, checkpoint)
         return found, notes
 
-    return Predictor(make, weights, lambda path: _normalized(read(path), before), description.classes)
+    return Predictor(
+        make, weights, lambda path: _normalized(read(path), before), description.classes, experiment.precision
+    )
 
 
 def of_weights(path: Path, name: str | None) -> Predictor:
@@ -115,7 +120,7 @@ def predict(predictor: Predictor, paths: Sequence[Path], output: Output) -> Answ
     for path, x in zip(paths, inputs, strict=True):
         if x.shape[1:] not in forwards:
             network = predictor.make(x.shape[1:])
-            forwards[x.shape[1:]] = _forward(network, weights, x.shape[1:], output, str(path))
+            forwards[x.shape[1:]] = _forward(network, weights, x.shape[1:], predictor.precision, output, str(path))
         answers.append(_in_batches(forwards[x.shape[1:]], x))
     if len({values.shape[1:] for values in answers}) > 1:
         shapes = ", ".join(sorted({show(values.shape[1:]) for values in answers}))
@@ -126,7 +131,7 @@ def predict(predictor: Predictor, paths: Sequence[Path], output: Output) -> Answ
 
 
 def _forward(
-    network: nnx.Module, weights: Weights, shape: tuple[int, ...], output: Output, where: str
+    network: nnx.Module, weights: Weights, shape: tuple[int, ...], precision: str, output: Output, where: str
 ) -> Callable[[np.ndarray], np.ndarray]:
     """x [batch, *space, channel] to the output [batch, ...], compiled. Raises DataError if examples do not fit."""
     kernels.enable()
@@ -141,11 +146,11 @@ def _forward(
     params, stats = (from_named(weights, tree) for tree in (params, stats))
 
     @jax.jit
-    def forward(params: Any, stats: Any, x: jax.Array) -> jax.Array:
-        y = nnx.merge(graph, params, stats)(x)
+    def answer(params: Any, stats: Any, x: jax.Array) -> jax.Array:
+        y = forward(nnx.merge(graph, params, stats), x, precision)
         return jax.nn.softmax(y) if output == "probabilities" else y
 
-    return lambda x: np.asarray(forward(params, stats, x))
+    return lambda x: np.asarray(answer(params, stats, x))
 
 
 def _in_batches(forward: Callable[[np.ndarray], np.ndarray], x: np.ndarray) -> np.ndarray:

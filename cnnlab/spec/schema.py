@@ -222,7 +222,7 @@ class EarlyStopping(Frozen):
 
 class Train(Frozen):
     epochs: PositiveInt = 30
-    recompute_activations: Bool = Field(
+    remat: Bool = Field(
         default=False,
         description="in the backward pass, block by block, instead of keeping them: less memory, more time, the same "
         "gradients (rematerialisation, gradient checkpointing)",

@@ -17,6 +17,7 @@ from cnnlab import kernels
 from cnnlab.data.augment import augment, scale
 from cnnlab.data.batches import steps_per_epoch
 from cnnlab.data.prepare import Prepared
+from cnnlab.layers import recompute
 from cnnlab.layers.initialize import Initializer
 from cnnlab.layers.mode import Mode
 from cnnlab.models import build
@@ -26,6 +27,7 @@ from cnnlab.spec.schema import Experiment
 from cnnlab.tasks import classification
 from cnnlab.tasks.classification import Outcome
 from cnnlab.train.freeze import frozen_mask, hold_statistics
+from cnnlab.train.precision import forward
 from cnnlab.train.state import State, initial, split
 
 Values = Array | np.ndarray
@@ -96,11 +98,12 @@ def compile_program(experiment: Experiment, sizes: Sizes) -> Program:
     rate = schedule(experiment.optimizer.learning_rate, steps_per_epoch=steps, epochs=experiment.train.epochs)
     transform = optimizer(experiment.optimizer, rate)
     step = partial(_train_step, frozen_graph, frozen_mask(params, spec.freeze), None, transform, experiment, sizes)
+    options = recompute.compiler_options() if experiment.train.remat else {}
     first = None if spec.unfreeze_at_epoch is None else spec.unfreeze_at_epoch * steps
     unfrozen = partial(_train_step, graph, frozen_mask(params, ()), first, transform, experiment, sizes)
     return Program(
-        jax.jit(step, donate_argnums=0),
-        None if spec.unfreeze_at_epoch is None else jax.jit(unfrozen, donate_argnums=0),
+        jax.jit(step, donate_argnums=0, compiler_options=options),
+        None if spec.unfreeze_at_epoch is None else jax.jit(unfrozen, donate_argnums=0, compiler_options=options),
         spec.unfreeze_at_epoch,
         jax.jit(partial(_evaluate, graph, experiment, sizes)),
         initial(params, stats, transform),
@@ -133,9 +136,9 @@ def _train_step(
     def mean_loss(params: Any) -> tuple[Array, tuple[Array, Array, Any]]:
         params = jax.tree.map(lambda leaf, still: jax.lax.stop_gradient(leaf) if still else leaf, params, frozen)
         model = nnx.merge(graph, params, state.stats)
-        logits, losses, objective = classification.objective(
-            experiment.loss, model(x, Mode(train=True, key=model_key)), y
-        )
+        mode = Mode(train=True, key=model_key, recompute=experiment.train.remat)
+        output = forward(model, x, experiment.precision, mode)
+        logits, losses, objective = classification.objective(experiment.loss, output, y)
         stats = nnx.to_pure_dict(nnx.state(model, nnx.BatchStat))
         return jnp.where(mask, objective, 0).sum() / mask.sum(), (logits, losses, stats)
 
@@ -165,5 +168,6 @@ def _evaluate(
     graph: nnx.GraphDef, experiment: Experiment, sizes: Sizes, params: Any, stats: Any, x: Array, y: Array
 ) -> Outcome:
     """What the model says of one batch, padding included."""
-    logits = nnx.merge(graph, params, stats)((scale(x) - sizes.mean) / sizes.std)
+    model = nnx.merge(graph, params, stats)
+    logits = forward(model, (scale(x) - sizes.mean) / sizes.std, experiment.precision)
     return classification.outcome(experiment.loss, logits, y)

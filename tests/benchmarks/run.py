@@ -16,8 +16,6 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
-import speed
-from cases import CASES
 from demo import compared as milestones_of
 
 HERE = Path(__file__).parent

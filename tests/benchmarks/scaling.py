@@ -57,7 +57,7 @@ def over_depths() -> dict[str, Curve]:
     for (name, curve), recomputed in zip(found.items(), (False, True), strict=True):
         for depth in DEPTHS:
             case = Case(name, {"name": f"resnet{depth}"}, 64, (32, 32, 3), 10)
-            made, batch = program_of(case, experiment_of(case, recompute_activations=recomputed))
+            made, batch = program_of(case, experiment_of(case, remat=recomputed))
             compiled = made.train_step.lower(made.initial_state, *batch).compile()
             curve[depth] = compiled.memory_analysis().temp_size_in_bytes / 1e6
     return found

@@ -102,7 +102,7 @@ experiments = keys(
         epochs=st.integers(2, 1000),
         early_stopping=stopping,
         checkpoint_every=counts,
-        recompute_activations=st.booleans(),
+        remat=st.booleans(),
     ),
 )
 

@@ -51,7 +51,7 @@ def test_the_specs_of_the_readme_conform_and_load(conforms):
     "text",
     [
         "model: {name: lenet5}",
-        SHORTEST + "precision: bfloat16\ntrain: {recompute_activations: true}",
+        SHORTEST + "precision: bfloat16\ntrain: {remat: true}",
         "name: a\nseed: 3\n" + SHORTEST + "train: {epochs: 3, early_stopping: {patience: 2}}\nloss: {}",
         *(f"model: {{name: {name}}}" for name in ("mlp", "softmax_regression", "resnet18", "resnet34")),
         "data: {source: npz, path: x, resize: [8, 8], augment: [shift: 2]}\nmodel: {name: lenet5}",
@@ -84,7 +84,7 @@ def test_what_the_loader_takes_conforms(conforms, text):
         SHORTEST + "seed: -1",
         SHORTEST + "seed: three",
         SHORTEST + "precision: float16",
-        SHORTEST + "train: {recompute_activations: blocks}",
+        SHORTEST + "train: {remat: blocks}",
         "data: {source: digits, batchsize: 3}\nmodel: {name: lenet5}",
         "data: {source: nowhere}\nmodel: {name: lenet5}",
         "data: {source: npz}\nmodel: {name: lenet5}",

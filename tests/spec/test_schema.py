@@ -33,7 +33,7 @@ DEFAULTS = {
         "beta2": 0.999,
         "epsilon": 1e-8,
     },
-    "train": {"epochs": 30, "recompute_activations": False},
+    "train": {"epochs": 30, "remat": False},
 }
 
 

@@ -119,7 +119,7 @@ def test_a_run_takes_the_same_steps_and_evaluates_alike(freeze):
     sizes = Sizes((8, 8, 1), 10, 8, np.zeros(1, np.float32), np.ones(1, np.float32))
     batch = random.standard_normal((4, 8, 8, 1), np.float32), np.arange(4, dtype=np.int32), np.ones(4, bool)
     found = []
-    for overrides in ([], ["train.recompute_activations=true"]):
+    for overrides in ([], ["train.remat=true"]):
         program = compile_program(parse(text, "s", overrides), sizes)
         state = program.initial_state
         for epoch in (0, 1):
@@ -145,14 +145,14 @@ def test_a_run_takes_the_same_steps_and_evaluates_alike(freeze):
     ],
 )
 def test_without_blocks_there_is_nothing_to_recompute(model, there):
-    experiment = parse(f"model: {model}\ntrain: {{recompute_activations: true}}\n", "s")
+    experiment = parse(f"model: {model}\ntrain: {{remat: true}}\n", "s")
     if there:
         network(experiment, (28, 28, 1), 10)
         return
     with pytest.raises(SpecError) as caught:
         network(experiment, (28, 28, 1), 10)
     assert str(caught.value) == (
-        "train.recompute_activations: the network has no blocks to recompute; "
+        "train.remat: the network has no blocks to recompute; "
         "leave it out, or put layers into residual, branches or repeat"
     )
 
@@ -160,8 +160,7 @@ def test_without_blocks_there_is_nothing_to_recompute(model, there):
 def test_tables_and_receptive_fields_do_not_change():
     text = "model: {name: resnet20}\n"
     plain, recomputed = (
-        network(parse(text, "s", overrides), (32, 32, 3), 10)
-        for overrides in ([], ["train.recompute_activations=true"])
+        network(parse(text, "s", overrides), (32, 32, 3), 10) for overrides in ([], ["train.remat=true"])
     )
     assert plain.summary() == recomputed.summary()
     assert plain.costs() == recomputed.costs()
