@@ -224,8 +224,8 @@ class Train(Frozen):
     epochs: PositiveInt = 30
     remat: Bool = Field(
         default=False,
-        description="in the backward pass, block by block, instead of keeping them: less memory, more time, the same "
-        "gradients (rematerialisation, gradient checkpointing)",
+        description="compute a block's activations again in the backward pass instead of keeping them: less memory, "
+        "more time, the same gradients (rematerialisation, gradient checkpointing)",
     )
     early_stopping: EarlyStopping | None = None
     checkpoint_every: PositiveInt | None = Field(

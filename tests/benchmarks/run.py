@@ -1,6 +1,6 @@
-"""`make bench`: start-up times, the demo beside PyTorch, networks built and traced, accuracy over five seeds.
+"""`make bench`: start-up, the demo and whole networks beside PyTorch, how cost grows, accuracy over five seeds.
 
-Written to results.md; `run.py start-up` (or networks, demo, accuracy) measures one section anew.
+Written to results.md; `run.py start-up` (or any key of SECTIONS) measures one section anew.
 The PyTorch side runs where `PEER_PYTHON` (default: this Python) has torch.
 """
 
@@ -12,10 +12,12 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
+import speed
 from demo import compared as milestones_of
 
 HERE = Path(__file__).parent
@@ -106,6 +108,27 @@ def accuracies(folder: Path) -> list[str]:
     return lines
 
 
+def side_by_side(mode: str, precision: str) -> Callable[[Path], list[str]]:
+    """Whole networks beside PyTorch: see speed.py."""
+    return lambda folder: speed.table(mode, precision, REPEATS, [])
+
+
+def operations(folder: Path) -> list[str]:
+    """Convolutions one by one: see convolutions.py."""
+    return _printed("convolutions.py", "operations")
+
+
+def scaling(folder: Path) -> list[str]:
+    """How cost grows: see scaling.py, which draws scaling.png too."""
+    return _printed("scaling.py")
+
+
+def _printed(script: str, *arguments: str) -> list[str]:
+    command = [sys.executable, str(HERE / script), *arguments]
+    printed = subprocess.run(command, cwd=HERE, check=True, stdout=subprocess.PIPE, text=True)
+    return printed.stdout.strip().splitlines()
+
+
 def networks(folder: Path) -> list[str]:
     """Building, tracing and drawing weights within one process, beside torchvision's construction."""
     lines = []
@@ -137,6 +160,12 @@ SECTIONS = {
     "start-up": ("Start-up", TIMES, start_up),
     "networks": ("Networks: build, trace, first weights", TIMES, networks),
     "demo": ("From the command to the tables (LeNet-5 on digits, 30 epochs)", TIMES, demo),
+    "training": ("Training, float32, images/s", speed.HEAD, side_by_side("train", "float32")),
+    "training-bfloat16": ("Training, bfloat16, images/s", speed.HEAD, side_by_side("train", "bfloat16")),
+    "inference": ("Inference, float32, images/s", speed.HEAD, side_by_side("eval", "float32")),
+    "inference-bfloat16": ("Inference, bfloat16, images/s", speed.HEAD, side_by_side("eval", "bfloat16")),
+    "operations": ("Convolutions", "", operations),
+    "scaling": ("How cost grows", "", scaling),
     "accuracy": ("Test accuracy, five seeds", SEED_COLUMNS, accuracies),
 }
 
@@ -166,7 +195,8 @@ def main(wanted: list[str]) -> None:
     with tempfile.TemporaryDirectory() as name:
         for key, (title, head, measure) in SECTIONS.items():
             if not wanted or key in wanted:
-                text.append("\n\n".join([f"## {title}", conditions(), "\n".join([head, *measure(Path(name))])]))
+                measured = "\n".join([head] * bool(head) + measure(Path(name)))
+                text.append(f"## {title}\n\n{conditions()}\n\n{measured}")
             elif title in known:
                 text.append(f"## {known[title].strip()}")
     path.write_text("\n\n".join(text) + "\n")
