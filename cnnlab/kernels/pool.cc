@@ -1,0 +1,180 @@
+// Max-pooling of a map whose channels lie last, and its gradient.
+//
+// A line is the positions along the last spatial axis at one place of all the others. Every line of what is made is
+// made whole, by one thread and in one order, so that no bit depends on how many threads there are.
+#include <algorithm>
+#include <cstdint>
+#include <cstring>
+#include <type_traits>
+
+#include "lanes.h"  // Bfloat16
+#include "threads.h"
+
+namespace cnnlab {
+namespace {
+
+// [batch, *in, channels] pooled to [batch, *out, channels]; fewer than three spatial axes begin with axes of one
+// position. pooling.py writes the same order of numbers.
+struct Pooling {
+  int64_t batch, channels;
+  int64_t in[3], out[3], window[3], stride[3], pad[3];
+  int64_t type;  // 0 float32, 1 bfloat16
+
+  // Whether windows touch without overlapping, so that a position is in one window at most.
+  bool apart() const { return std::equal(window, window + 3, stride); }
+};
+constexpr size_t kNumbers = sizeof(Pooling) / sizeof(int64_t);
+
+// first ... last - 1
+struct Range {
+  int64_t first, last;
+};
+
+// The taps of window `o` that lie on the map, along an axis.
+inline Range taps_of(const Pooling& p, int axis, int64_t o) {
+  int64_t begin = o * p.stride[axis] - p.pad[axis];
+  return {std::max<int64_t>(0, -begin), std::min(p.window[axis], p.in[axis] - begin)};
+}
+
+// The windows that see position `i`, along an axis.
+inline Range windows_of(const Pooling& p, int axis, int64_t i) {
+  int64_t before = i + p.pad[axis] - p.window[axis];
+  int64_t first = before < 0 ? 0 : before / p.stride[axis] + 1;
+  return {first, std::min((i + p.pad[axis]) / p.stride[axis] + 1, p.out[axis])};
+}
+
+// A window that sees a position: what it has chosen, the tap at which it sees the position, its own gradient.
+template <typename T>
+struct Seen {
+  const uint16_t* chosen;
+  const T* dy;
+  int32_t tap;
+};
+
+// What a thread needs beside the maps: the choices of the lines of windows that a line of the map can meet, of which
+// `line` says which they are, and the list of the windows that see a position.
+template <typename T>
+struct Scratch {
+  int64_t deep, high;  // lines kept along the first two axes
+  uint16_t* chosen;
+  int64_t* line;
+  Seen<T>* seen;
+};
+
+inline int64_t most(const Pooling& p, int axis) {
+  return std::min((p.window[axis] + p.stride[axis] - 1) / p.stride[axis], p.out[axis]);
+}
+
+template <typename T>
+Scratch<T> scratch_of(const Pooling& p, Buffer& buffer) {
+  Scratch<T> s;
+  s.deep = most(p, 0);
+  s.high = p.in[0] == 1 ? most(p, 1) : p.out[1];  // of volumes every line comes again, at the next depth
+  size_t lines = s.deep * s.high, windows = s.deep * most(p, 1) * most(p, 2);
+  size_t choices = sizeof(uint16_t) * lines * p.out[2] * p.channels;
+  char* memory = static_cast<char*>(buffer.get(sizeof(int64_t) * lines + sizeof(Seen<T>) * windows + choices));
+  s.line = reinterpret_cast<int64_t*>(memory);
+  s.seen = reinterpret_cast<Seen<T>*>(s.line + lines);
+  s.chosen = reinterpret_cast<uint16_t*>(s.seen + windows);
+  std::fill_n(s.line, lines, -1);
+  return s;
+}
+
+#define INLINE inline __attribute__((always_inline))
+
+namespace oldest {
+#define WIDEST 4
+#include "pool_lines.h"
+#undef WIDEST
+}  // namespace oldest
+#pragma GCC push_options
+#pragma GCC target("avx2,fma")
+namespace avx2 {
+#define WIDEST 8
+#include "pool_lines.h"
+#undef WIDEST
+}  // namespace avx2
+#pragma GCC pop_options
+#pragma GCC push_options
+#pragma GCC target("avx512f,avx512bw,avx512dq,avx512vl")
+namespace avx512 {
+#define WIDEST 16
+#include "pool_lines.h"
+#undef WIDEST
+}  // namespace avx512
+#pragma GCC pop_options
+
+enum class Processor { kOldest, kAvx2, kAvx512 };
+
+Processor processor() {
+  static const Processor found = __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
+                                         __builtin_cpu_supports("avx512vl")
+                                     ? Processor::kAvx512
+                                 : __builtin_cpu_supports("avx2") ? Processor::kAvx2
+                                                                  : Processor::kOldest;
+  return found;
+}
+
+thread_local Buffer scratch_buffer;
+
+template <typename T>
+void run(const Pooling& p, Range lines, const void* x, const void* dy, void* made) {
+  auto from = static_cast<const T*>(x), g = static_cast<const T*>(dy);
+  auto to = static_cast<T*>(made);
+  const Scratch<T> s = dy && !p.apart() ? scratch_of<T>(p, scratch_buffer) : Scratch<T>{};
+  switch (processor()) {
+    case Processor::kAvx512: return avx512::run(p, lines, from, g, to, s);
+    case Processor::kAvx2: return avx2::run(p, lines, from, g, to, s);
+    case Processor::kOldest: return oldest::run(p, lines, from, g, to, s);
+  }
+}
+
+// The maxima, or with dy the gradient; a thread takes lines that follow one another.
+ffi::Error pool_lines(ffi::ThreadPool& pool, ffi::Span<const int64_t> numbers, const void* x, const void* dy,
+                      void* made) {
+  if (numbers.size() != kNumbers) return ffi::Error::InvalidArgument("a pooling of another version of cnnlab");
+  Pooling p;
+  std::memcpy(&p, numbers.begin(), sizeof p);
+  const int64_t* size = dy && !p.apart() ? p.in : p.out;
+  const int64_t lines = p.batch * size[0] * size[1];
+  // Waking a thread costs some ten microseconds, in which a core reads about this many numbers.
+  const int64_t worth = p.batch * p.in[0] * p.in[1] * p.in[2] * p.channels / 32768;
+  const int64_t count = std::max<int64_t>(1, std::min({int64_t(pool.num_threads()), lines, worth}));
+  try {
+    spread(pool, count, [&](size_t i) {
+      Range range{lines * int64_t(i) / count, lines * int64_t(i + 1) / count};
+      (p.type ? run<Bfloat16> : run<float>)(p, range, x, dy, made);
+    });
+  } catch (const std::exception& e) {
+    return ffi::Error::Internal(std::string("max-pooling: ") + e.what());
+  }
+  return ffi::Error::Success();
+}
+
+ffi::Error maximum(ffi::ThreadPool pool, ffi::AnyBuffer x, ffi::Result<ffi::AnyBuffer> y,
+                   ffi::Span<const int64_t> numbers) {
+  return pool_lines(pool, numbers, x.untyped_data(), nullptr, y->untyped_data());
+}
+
+ffi::Error gradient(ffi::ThreadPool pool, ffi::AnyBuffer dy, ffi::AnyBuffer x, ffi::Result<ffi::AnyBuffer> dx,
+                    ffi::Span<const int64_t> numbers) {
+  return pool_lines(pool, numbers, x.untyped_data(), dy.untyped_data(), dx->untyped_data());
+}
+
+}  // namespace
+}  // namespace cnnlab
+
+XLA_FFI_DEFINE_HANDLER_SYMBOL(cnnlab_max_pool, cnnlab::maximum,
+                              cnnlab::ffi::Ffi::Bind()
+                                  .Ctx<cnnlab::ffi::ThreadPool>()
+                                  .Arg<cnnlab::ffi::AnyBuffer>()
+                                  .Ret<cnnlab::ffi::AnyBuffer>()
+                                  .Attr<cnnlab::ffi::Span<const int64_t>>("pooling"));
+
+XLA_FFI_DEFINE_HANDLER_SYMBOL(cnnlab_max_pool_gradient, cnnlab::gradient,
+                              cnnlab::ffi::Ffi::Bind()
+                                  .Ctx<cnnlab::ffi::ThreadPool>()
+                                  .Arg<cnnlab::ffi::AnyBuffer>()
+                                  .Arg<cnnlab::ffi::AnyBuffer>()
+                                  .Ret<cnnlab::ffi::AnyBuffer>()
+                                  .Attr<cnnlab::ffi::Span<const int64_t>>("pooling"));
