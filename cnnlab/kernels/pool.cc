@@ -10,6 +10,9 @@
 #include "lanes.h"  // Bfloat16
 #include "threads.h"
 
+// What is to be done sixteen at a time says so; on lists of a few addresses GCC only wastes time and code with it.
+#pragma GCC optimize("no-tree-vectorize")
+
 namespace cnnlab {
 namespace {
 
@@ -43,22 +46,40 @@ inline Range windows_of(const Pooling& p, int axis, int64_t i) {
   return {first, std::min((i + p.pad[axis]) / p.stride[axis] + 1, p.out[axis])};
 }
 
-// A window that sees a position: what it has chosen, the tap at which it sees the position, its own gradient.
+// Where windows are apart: how many positions they cover, and which are window `o`'s, the last having all that follow.
+inline int64_t covered(const Pooling& p, int axis) {
+  return std::min(p.out[axis] * p.stride[axis] - p.pad[axis], p.in[axis]);
+}
+inline Range own(const Pooling& p, int axis, int64_t o) {
+  const int64_t begin = o * p.stride[axis] - p.pad[axis];
+  return {std::max<int64_t>(begin, 0), o + 1 == p.out[axis] ? p.in[axis] : begin + p.stride[axis]};
+}
+
+// A row of taps that lie on the map: the map's line that they are in, and the tap at which the row begins.
+template <typename T>
+struct Row {
+  const T* x;
+  int32_t tap;
+};
+
+// A window that sees a position: what it has chosen, its own gradient, the tap at which it sees the position. Or a
+// line of windows.
 template <typename T>
 struct Seen {
-  const uint16_t* chosen;
+  const int32_t* chosen;
   const T* dy;
   int32_t tap;
 };
 
 // What a thread needs beside the maps: the choices of the lines of windows that a line of the map can meet, of which
-// `line` says which they are, and the list of the windows that see a position.
+// `line` says which they are, and lists of rows, lines and windows.
 template <typename T>
 struct Scratch {
   int64_t deep, high;  // lines kept along the first two axes
-  uint16_t* chosen;
   int64_t* line;
-  Seen<T>* seen;
+  Row<T>* rows;
+  Seen<T>*met, *seen;
+  int32_t* chosen;
 };
 
 inline int64_t most(const Pooling& p, int axis) {
@@ -66,18 +87,34 @@ inline int64_t most(const Pooling& p, int axis) {
 }
 
 template <typename T>
-Scratch<T> scratch_of(const Pooling& p, Buffer& buffer) {
+Scratch<T> scratch_of(const Pooling& p, bool gradient, Buffer& buffer) {
   Scratch<T> s;
   s.deep = most(p, 0);
   s.high = p.in[0] == 1 ? most(p, 1) : p.out[1];  // of volumes every line comes again, at the next depth
-  size_t lines = s.deep * s.high, windows = s.deep * most(p, 1) * most(p, 2);
-  size_t choices = sizeof(uint16_t) * lines * p.out[2] * p.channels;
-  char* memory = static_cast<char*>(buffer.get(sizeof(int64_t) * lines + sizeof(Seen<T>) * windows + choices));
-  s.line = reinterpret_cast<int64_t*>(memory);
-  s.seen = reinterpret_cast<Seen<T>*>(s.line + lines);
-  s.chosen = reinterpret_cast<uint16_t*>(s.seen + windows);
+  const size_t lines = s.deep * s.high, met = s.deep * most(p, 1), rows = p.window[0] * p.window[1];
+  const size_t seen = met * most(p, 2), choices = gradient ? lines * p.out[2] * p.channels : 0;
+  const size_t bytes = sizeof(int64_t) * lines + sizeof(Row<T>) * rows + sizeof(Seen<T>) * (met + seen);
+  s.line = static_cast<int64_t*>(buffer.get(bytes + sizeof(int32_t) * choices));
+  s.rows = reinterpret_cast<Row<T>*>(s.line + lines);
+  s.met = reinterpret_cast<Seen<T>*>(s.rows + rows);
+  s.seen = s.met + met;
+  s.chosen = reinterpret_cast<int32_t*>(s.seen + seen);
   std::fill_n(s.line, lines, -1);
   return s;
+}
+
+// The rows of taps of a line of windows; how many there are.
+template <typename T>
+int64_t rows_of(const Pooling& p, int64_t line, const T* x, Row<T>* rows) {
+  const int64_t oh = line % p.out[1], od = line / p.out[1] % p.out[0], n = line / p.out[1] / p.out[0];
+  const int64_t d = od * p.stride[0] - p.pad[0], h = oh * p.stride[1] - p.pad[1];
+  const Range deep = taps_of(p, 0, od), high = taps_of(p, 1, oh);
+  int64_t count = 0;
+  for (int64_t kd = deep.first; kd < deep.last; ++kd)
+    for (int64_t kh = high.first; kh < high.last; ++kh)
+      rows[count++] = {x + ((n * p.in[0] + d + kd) * p.in[1] + h + kh) * p.in[2] * p.channels,
+                       int32_t((kd * p.window[1] + kh) * p.window[2])};
+  return count;
 }
 
 #define INLINE inline __attribute__((always_inline))
@@ -121,7 +158,7 @@ template <typename T>
 void run(const Pooling& p, Range lines, const void* x, const void* dy, void* made) {
   auto from = static_cast<const T*>(x), g = static_cast<const T*>(dy);
   auto to = static_cast<T*>(made);
-  const Scratch<T> s = dy && !p.apart() ? scratch_of<T>(p, scratch_buffer) : Scratch<T>{};
+  const Scratch<T> s = scratch_of<T>(p, dy != nullptr, scratch_buffer);
   switch (processor()) {
     case Processor::kAvx512: return avx512::run(p, lines, from, g, to, s);
     case Processor::kAvx2: return avx2::run(p, lines, from, g, to, s);
