@@ -62,8 +62,8 @@ struct Row {
   int32_t tap;
 };
 
-// A window that sees a position: what it has chosen, its own gradient, the tap at which it sees the position. Or a
-// line of windows.
+// A line of windows that see a position: what they have chosen, their own gradient, the tap at which the row of taps
+// begins that sees the position.
 template <typename T>
 struct Seen {
   const int32_t* chosen;
@@ -72,13 +72,13 @@ struct Seen {
 };
 
 // What a thread needs beside the maps: the choices of the lines of windows that a line of the map can meet, of which
-// `line` says which they are, and lists of rows, lines and windows.
+// `line` says which they are, and lists of rows and lines.
 template <typename T>
 struct Scratch {
   int64_t deep, high;  // lines kept along the first two axes
   int64_t* line;
   Row<T>* rows;
-  Seen<T>*met, *seen;
+  Seen<T>* met;
   int32_t* chosen;
 };
 
@@ -92,13 +92,12 @@ Scratch<T> scratch_of(const Pooling& p, bool gradient, Buffer& buffer) {
   s.deep = most(p, 0);
   s.high = p.in[0] == 1 ? most(p, 1) : p.out[1];  // of volumes every line comes again, at the next depth
   const size_t lines = s.deep * s.high, met = s.deep * most(p, 1), rows = p.window[0] * p.window[1];
-  const size_t seen = met * most(p, 2), choices = gradient ? lines * p.out[2] * p.channels : 0;
-  const size_t bytes = sizeof(int64_t) * lines + sizeof(Row<T>) * rows + sizeof(Seen<T>) * (met + seen);
+  const size_t choices = gradient ? lines * p.out[2] * p.channels : 0;
+  const size_t bytes = sizeof(int64_t) * lines + sizeof(Row<T>) * rows + sizeof(Seen<T>) * met;
   s.line = static_cast<int64_t*>(buffer.get(bytes + sizeof(int32_t) * choices));
   s.rows = reinterpret_cast<Row<T>*>(s.line + lines);
   s.met = reinterpret_cast<Seen<T>*>(s.rows + rows);
-  s.seen = s.met + met;
-  s.chosen = reinterpret_cast<int32_t*>(s.seen + seen);
+  s.chosen = reinterpret_cast<int32_t*>(s.met + met);
   std::fill_n(s.line, lines, -1);
   return s;
 }

@@ -155,17 +155,23 @@ inline void gradient_apart(const Pooling& p, int64_t line, const T* x, const T* 
     }
 }
 
-// The gradient of a position that K windows see (`count` where K is 0), in the order of the windows.
-template <int N, int K, typename T>
-inline void gather(int64_t c, const Seen<T>* seen, int64_t count, T* dx) {
+// The gradient of a position that K windows of each of L lines see (`lines` and `count` where these are 0), in the
+// order of the windows; `tap` is the place in a row of taps at which the first of the windows sees it.
+template <int N, int L, int K, typename T>
+inline void gather(const Pooling& p, const Seen<T>* seen, int64_t lines, Range wide, int64_t tap, T* dx) {
+  const int64_t c = p.channels;
   for (int64_t block = 0; block < c; block += N) {
-    const int64_t at = std::min(block, c - N);
+    const int64_t at = std::min(block, c - N), from = wide.first * c + at;
     typename Vectors<N>::Floats sum = {};
-#pragma GCC unroll 4
-    for (int64_t i = 0; i < (K ? K : count); ++i) {
-      typename Vectors<N>::Choices chosen;
-      std::memcpy(&chosen, seen[i].chosen + at, sizeof chosen);
-      sum += chosen == seen[i].tap ? load_block<N>(seen[i].dy + at) : typename Vectors<N>::Floats{};
+#pragma GCC unroll 2
+    for (int64_t l = 0; l < (L ? L : lines); ++l) {
+#pragma GCC unroll 2
+      for (int64_t k = 0; k < (K ? K : wide.last - wide.first); ++k) {
+        typename Vectors<N>::Choices chosen;
+        std::memcpy(&chosen, seen[l].chosen + from + k * c, sizeof chosen);
+        const int32_t here = seen[l].tap + tap - k * p.stride[2];
+        sum += chosen == here ? load_block<N>(seen[l].dy + from + k * c) : typename Vectors<N>::Floats{};
+      }
     }
     store_block<N>(dx + at, sum);
   }
@@ -189,16 +195,12 @@ inline void gradient_line(const Pooling& p, int64_t line, const T* x, const T* d
   dx += line * p.in[2] * c;
   for (int64_t w = 0; w < p.in[2]; ++w, dx += c) {
     const Range wide = windows_of(p, 2, w);
-    int64_t count = 0;
-    for (int64_t i = 0; i < lines; ++i)
-      for (int64_t ow = wide.first; ow < wide.last; ++ow) {
-        const int32_t tap = s.met[i].tap + w + p.pad[2] - ow * p.stride[2];
-        s.seen[count++] = {s.met[i].chosen + ow * c, s.met[i].dy + ow * c, tap};
-      }
-    if (count == 1) gather<N, 1>(c, s.seen, count, dx);
-    else if (count == 2) gather<N, 2>(c, s.seen, count, dx);
-    else if (count == 4) gather<N, 4>(c, s.seen, count, dx);
-    else gather<N, 0>(c, s.seen, count, dx);
+    const int64_t count = wide.last - wide.first, tap = w + p.pad[2] - wide.first * p.stride[2];
+    if (lines == 1 && count == 1) gather<N, 1, 1>(p, s.met, lines, wide, tap, dx);
+    else if (lines == 1 && count == 2) gather<N, 1, 2>(p, s.met, lines, wide, tap, dx);
+    else if (lines == 2 && count == 1) gather<N, 2, 1>(p, s.met, lines, wide, tap, dx);
+    else if (lines == 2 && count == 2) gather<N, 2, 2>(p, s.met, lines, wide, tap, dx);
+    else gather<N, 0, 0>(p, s.met, lines, wide, tap, dx);
   }
 }
 
