@@ -1,6 +1,6 @@
 // The work of max-pooling on one line, included by pool.cc once for each kind of processor, into a namespace of its
 // own: GCC takes vectors to pieces for the oldest processor before it clones a function for a newer one, so the
-// target_clones of lanes.h make comparisons of sixteen numbers sixty times slower than these.
+// target_clones of lanes.h make comparisons of sixteen numbers twenty times slower than these.
 
 // N numbers at a time. Channels go in blocks of the largest N that they fill; the last block may begin in the one
 // before it and make the same numbers again.

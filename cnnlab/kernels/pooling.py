@@ -18,7 +18,6 @@ from cnnlab.kernels import build, lowering
 
 Three = tuple[int, int, int]
 TYPES = {"float32": 0, "bfloat16": 1}
-MOST_TAPS = 1 << 16  # the kernel notes in 16 bits which tap a window has chosen
 _installed = {"yes": False}
 
 
@@ -59,7 +58,7 @@ def recognise(
     """
     axes = enumerate(zip(window, stride, padding, strict=True))
     pooled = [axis for axis, (k, s, (low, high)) in axes if (k, s, low, high) != (1, 1, 0, 0)]
-    if dtype not in TYPES or not pooled or prod(shape) == 0 or prod(window) > MOST_TAPS:
+    if dtype not in TYPES or not pooled or prod(shape) == 0:
         return None
     first, last = pooled[0], pooled[-1] + 1
     if last - first > 3 or last == len(shape):
@@ -83,11 +82,11 @@ def recognise(
     )
 
 
-def reduce_window_is_fast(dtype: np.dtype, window: Sequence[int]) -> bool:
+def reduce_window_is_fast(dtype: np.dtype) -> bool:
     """Whether `jax.lax.reduce_window`, traced now for a maximum, is fast here, its gradient included."""
     if jax.default_backend() != "cpu":
         return True
-    return _installed["yes"] and lowering._switch["on"] and dtype.name in TYPES and prod(window) <= MOST_TAPS
+    return _installed["yes"] and lowering._switch["on"] and dtype.name in TYPES
 
 
 def _pooling_of(context: Any, operand: Any, pooled: Any, parameters: dict[str, Any]) -> Pooling | None:

@@ -65,7 +65,7 @@ class MaxPool(_Pool):
 
     def __call__(self, x: Map, mode: Mode = EVALUATION) -> Pooled:
         padding = ((0, 0), *self._pads(x), (0, 0))
-        if reduce_window_is_fast(x.dtype, self.window):
+        if reduce_window_is_fast(x.dtype):
             sizes, strides = (1, *self.window, 1), (1, *self.stride, 1)
             return jax.lax.reduce_window(x, -jnp.inf, jax.lax.max, sizes, strides, padding)
         if any(map(any, padding)):
@@ -74,18 +74,19 @@ class MaxPool(_Pool):
 
 
 class AvgPool(_Pool):
-    """The mean of each window, per channel; padded positions do not count."""
+    """The mean of each window, per channel, from sums in float32 at least; padded positions do not count."""
 
     def __call__(self, x: Map, mode: Mode = EVALUATION) -> Pooled:
         padding = ((0, 0), *self._pads(x), (0, 0))
+        wide = jnp.promote_types(x.dtype, jnp.float32)
         count: Array | int = 1
         for k in self.window:
             count *= k
         if any(map(any, padding)):
-            inside = jnp.pad(jnp.ones((1, *x.shape[1:-1], 1), x.dtype), padding)
+            inside = jnp.pad(jnp.ones((1, *x.shape[1:-1], 1), wide), padding)
             count = _over_windows(inside, self.window, self.stride, jnp.add)
             x = jnp.pad(x, padding)
-        return _over_windows(x, self.window, self.stride, jnp.add) / count
+        return (_over_windows(x.astype(wide), self.window, self.stride, jnp.add) / count).astype(x.dtype)
 
 
 class GlobalAvgPool(nnx.Module):

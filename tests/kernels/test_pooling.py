@@ -250,9 +250,8 @@ def test_the_layer_asks_for_what_is_fast():
     for on, primitive in ((True, "reduce_window_max"), (False, " max ")):
         with lowering.switched(on):
             assert primitive in str(jax.make_jaxpr(lambda x: MaxPool(2, axes=2)(x))(x))
-            assert pooling.reduce_window_is_fast(np.dtype("float32"), (3, 3)) is on
-    assert not pooling.reduce_window_is_fast(np.dtype("float64"), (3, 3))
-    assert not pooling.reduce_window_is_fast(np.dtype("float32"), (1024, 1024))
+            assert pooling.reduce_window_is_fast(np.dtype("float32")) is on
+    assert not pooling.reduce_window_is_fast(np.dtype("float64"))
 
 
 # Fewer examples than threads, as many, and more, large enough to be cut.
