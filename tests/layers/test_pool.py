@@ -121,7 +121,7 @@ def test_the_gradient_of_a_maximum_goes_to_the_largest(window, stride, padding):
     assert np.count_nonzero(gradient) <= weights.size
 
 
-def test_the_gradient_of_a_maximum_is_shared_among_ties():
+def test_without_kernels_the_gradient_of_a_maximum_is_shared_among_ties():
     gradient = jax.grad(lambda x: MaxPool(2, axes=2)(x).sum())
     x = np.zeros((1, 2, 4, 1), np.float32)
     x[0, 0, 2, 0] = x[0, 1, 3, 0] = 1  # the second window: two of four are the largest
@@ -138,6 +138,17 @@ def test_the_gradient_of_an_average_is_its_share():
     gradient = jax.grad(lambda x: AvgPool(2, axes=1, stride=1, padding=1)(x).sum())(jnp.ones((1, 3, 1)))
     # Windows see {0}, {0, 1}, {1, 2}, {2}: a padded position takes no share.
     np.testing.assert_allclose(gradient[0, :, 0], [1.5, 1, 1.5])
+
+
+@pytest.mark.parametrize("padding", [0, 1])
+def test_an_average_of_bfloat16_is_rounded_once(padding):
+    x = jnp.asarray(np.random.default_rng(0).uniform(0, 9, (2, 9, 9, 5)), jnp.bfloat16)
+    layer = AvgPool(3, axes=2, stride=2, padding=padding)
+    found = jax.jit(layer)(x)
+    assert found.dtype == jnp.bfloat16
+    exact = layer(x.astype(jnp.float32))
+    np.testing.assert_allclose(found.astype(jnp.float32), exact, rtol=2**-8)
+    np.testing.assert_array_equal(found, exact.astype(jnp.bfloat16))
 
 
 @pytest.mark.parametrize("space", [(7,), (3, 4), (2, 3, 4)])
