@@ -31,9 +31,10 @@ def enable() -> Status:
 
     try:
         library = build.load()
-        from cnnlab.kernels import lowering
+        from cnnlab.kernels import batch_norm, lowering
 
         lowering.install(library)
+        batch_norm.install(library)
     except build.Unavailable as e:
         return Status(False, str(e))
     return Status(True, "convolutions on the CPU run by oneDNN")
