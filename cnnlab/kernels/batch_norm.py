@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
+from jax.core import ShapedArray
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
@@ -48,30 +49,31 @@ def batch_norm(
     added = () if residual is None else (residual.astype(x.dtype),)
     operands = (x, scale.astype(wide), bias.astype(wide), *added)
     if getattr(jax.typeof(x), "vma", None):  # in a shard_map, which wants to know what varies over devices
-        y, mean, variance = _plain(*operands, epsilon=epsilon, activation=activation)
-        return y, jax.lax.stop_gradient(mean), jax.lax.stop_gradient(variance)
-    return _batch_norm(epsilon, activation, *operands)
+        made: Any = _plain(*operands, epsilon=epsilon, activation=activation)
+    else:
+        made = _batch_norm(epsilon, activation, *operands)
+    y, mean, variance = made
+    return y, jax.lax.stop_gradient(mean), jax.lax.stop_gradient(variance)
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(0, 1))
-def _batch_norm(epsilon: float, activation: Activation, *operands: Array) -> tuple[Array, Array, Array]:
-    y, mean, variance = batch_norm_p.bind(*operands, epsilon=epsilon, activation=activation)
-    return y, mean, variance
+def _batch_norm(epsilon: float, activation: Activation, *operands: Array) -> list[Array]:
+    return batch_norm_p.bind(*operands, epsilon=epsilon, activation=activation)
 
 
 def _forward(epsilon: float, activation: Activation, *operands: Array) -> Any:
-    y, mean, variance = _batch_norm(epsilon, activation, *operands)
+    made: Any = _batch_norm(epsilon, activation, *operands)
     x, scale, bias, *residual = operands
     # What the activation saw follows from x; with a residual from y too, or else from the residual.
-    third = residual and {"identity": [], "relu": [y], "swish": residual}[activation]
-    return (y, mean, variance), (x, scale, bias, mean, variance, third, bool(residual))
+    third = {"identity": [], "relu": [made[0]], "swish": residual}[activation] if residual else []
+    return made, (x, scale, bias, *made[1:], third, bool(residual))
 
 
 def _backward(epsilon: float, activation: Activation, saved: Any, gradients: Any) -> tuple[Array, ...]:
     x, scale, bias, mean, variance, third, residual = saved
     dy = gradients[0]
     operands = (x, dy, scale, bias, mean, variance, *third)
-    made = gradient_p.bind(*operands, epsilon=epsilon, activation=activation)
+    made: Any = gradient_p.bind(*operands, epsilon=epsilon, activation=activation)
     return tuple(made) if third or not residual else (*made, dy)
 
 
@@ -84,7 +86,7 @@ def _sums_at_once(*terms: Array) -> list[Array]:
 
 
 def _sums_in_two(*terms: Array) -> list[Array]:
-    """The same: over the examples first and then as a product with ones, which XLA does many times faster on the CPU."""
+    """The same: over the examples first, then as a product with ones, which XLA does many times faster on the CPU."""
     parts = [jax.lax.optimization_barrier(term.sum(0)) for term in terms]
     parts = [part.reshape(-1, part.shape[-1]) for part in parts]
     return [jnp.ones(len(part), part.dtype) @ part for part in parts]
@@ -134,7 +136,7 @@ def _plain_gradient(
 
 
 def _shapes(x: Any, scale: Any, bias: Any, *residual: Any, epsilon: float, activation: str) -> list[Any]:
-    return [jax.core.ShapedArray(x.shape, x.dtype), *(jax.core.ShapedArray(scale.shape, scale.dtype),) * 2]
+    return [ShapedArray(x.shape, x.dtype), *(ShapedArray(scale.shape, scale.dtype),) * 2]
 
 
 def _shapes_of_gradient(x: Any, dy: Any, scale: Any, *others: Any, epsilon: float, activation: str) -> list[Any]:
