@@ -1,4 +1,4 @@
-"""Native speed on the CPU, behind JAX's own operations: convolution by oneDNN on Linux x86-64."""
+"""Native speed on the CPU, on Linux x86-64: convolution by oneDNN, batch normalisation and max-pool by our own."""
 
 import functools
 import os
@@ -33,7 +33,7 @@ def _not_wanted() -> str | None:
 
 @functools.cache
 def enable() -> Status:
-    """Puts oneDNN under JAX's CPU convolutions for the rest of the process, if that can be; never raises for that.
+    """Puts the kernels under JAX's operations on the CPU for the rest of the process, if that can be; never raises.
 
     The first call builds the library in the user's cache directory (some ten seconds, once). Call it before anything
     is compiled: a program out of JAX's persistent cache needs the kernels that it was compiled with.
@@ -45,12 +45,13 @@ def enable() -> Status:
 
     try:
         library = build.load()
-        from cnnlab.kernels import lowering
+        from cnnlab.kernels import batch_norm, lowering, pooling
 
-        lowering.install(library)
+        for part in (lowering, batch_norm, pooling):
+            part.install(library)
     except build.Unavailable as e:
         return Status(False, str(e), missed=True)
-    return Status(True, "convolutions on the CPU run by oneDNN")
+    return Status(True, "convolutions by oneDNN, batch normalisation and max-pooling by our own")
 
 
 def to_build() -> bool:

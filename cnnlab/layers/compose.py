@@ -9,6 +9,7 @@ from flax import nnx
 from jax import Array
 
 from cnnlab.layers.mode import EVALUATION, Mode
+from cnnlab.layers.norm import AFTER, After, BatchNorm, check_sum, fusible
 from cnnlab.layers.recompute import recomputable
 from cnnlab.layers.windows import ShapeError, show
 
@@ -24,9 +25,21 @@ class Sequential(nnx.Module):
         for name in self.order:
             setattr(self, name, layers[name])
 
-    def __call__(self, x: Array, mode: Mode = EVALUATION) -> Array:
-        for i, name in enumerate(self.order):
-            x = getattr(self, name)(x, mode.child(i))
+    def __call__(self, x: Array, mode: Mode = EVALUATION, after: After = AFTER) -> Array:
+        """`after` is for the last layer, and only where `_ends_on_norm` says that it will do it."""
+        layers = [getattr(self, name) for name in self.order]
+        done = False
+        for i, layer in enumerate(layers):
+            if done:  # by the normalisation before it
+                done = False
+                continue
+            behind = layers[i + 1] if i + 1 < len(layers) else None
+            if behind is None:
+                x = layer(x, mode.child(i)) if after is AFTER else layer(x, mode.child(i), after)
+            elif _ends_on_norm(layer, mode) and (activation := fusible(behind)):
+                x, done = layer(x, mode.child(i), After(activation)), True
+            else:
+                x = layer(x, mode.child(i))
         return x
 
 
@@ -38,6 +51,13 @@ class Block(Sequential):
         return super().__call__(x, mode)
 
 
+def _ends_on_norm(layer: nnx.Module, mode: Mode) -> bool:
+    """Whether a layer ends by normalising by the batch, so that it can do what comes after it too."""
+    if type(layer) is Sequential and layer.order:
+        return _ends_on_norm(getattr(layer, layer.order[-1]), mode)
+    return isinstance(layer, BatchNorm) and layer.by_batch(mode)
+
+
 class Residual(nnx.Module):
     """activation(body(x) + shortcut(x)) (He, Zhang, Ren and Sun 2016, eq. 1 and 2); the shortcut may be None: x."""
 
@@ -46,11 +66,11 @@ class Residual(nnx.Module):
 
     @recomputable
     def __call__(self, x: Array, mode: Mode = EVALUATION) -> Array:
-        y = self.body(x, mode.child(0))
         skip = x if self.shortcut is None else self.shortcut(x, mode.child(1))
-        if y.shape != skip.shape:
-            message = f"the body gives {show(y.shape[1:])} and the shortcut {show(skip.shape[1:])}"
-            raise ShapeError(message, hint="give the shortcut a conv with the body's features and stride")
+        if _ends_on_norm(self.body, mode) and (activation := fusible(self.activation)):
+            return self.body(x, mode.child(0), After(activation, skip))
+        y = self.body(x, mode.child(0))
+        check_sum(y, skip)
         y = y + skip
         return y if self.activation is None else self.activation(y, mode.child(2))
 

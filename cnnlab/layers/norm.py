@@ -1,13 +1,35 @@
 """Normalisation: over the batch, and over groups of channels within each example."""
 
+from typing import NamedTuple
+
 import jax
+import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 from jax import Array
 
+from cnnlab.kernels.batch_norm import Activation, batch_norm
+from cnnlab.layers.activation import Identity, Relu, Swish
 from cnnlab.layers.conv import Map
 from cnnlab.layers.mode import EVALUATION, Mode
-from cnnlab.layers.windows import ShapeError
+from cnnlab.layers.windows import ShapeError, show
+
+
+class After(NamedTuple):
+    """What comes right after a batch normalisation and is done in the same passes: + residual, then the activation."""
+
+    activation: Activation = "identity"
+    residual: Array | None = None
+
+
+AFTER = After()
+
+
+def check_sum(y: Array, skip: Array) -> None:
+    """Raises ShapeError where what a body gives and what its shortcut gives cannot be added."""
+    if y.shape != skip.shape:
+        message = f"the body gives {show(y.shape[1:])} and the shortcut {show(skip.shape[1:])}"
+        raise ShapeError(message, hint="give the shortcut a conv with the body's features and stride")
 
 
 class BatchNorm(nnx.Module):
@@ -26,17 +48,34 @@ class BatchNorm(nnx.Module):
             nnx.BatchStat(np.ones(features, np.float32)),
         )
 
-    def __call__(self, x: Map, mode: Mode = EVALUATION) -> Map:
-        mean, var = self.mean[...], self.var[...]
-        if mode.train and not self.frozen:
-            axes = tuple(range(x.ndim - 1))
-            batch_mean, batch_var = x.mean(axes), x.var(axes)
-            count = x.size // x.shape[-1]
-            unbiased = batch_var * (count / max(count - 1, 1))
-            self.mean[...] = self.momentum * mean + (1 - self.momentum) * jax.lax.stop_gradient(batch_mean)
-            self.var[...] = self.momentum * var + (1 - self.momentum) * jax.lax.stop_gradient(unbiased)
-            mean, var = batch_mean, batch_var
-        return (x - mean) * (jax.lax.rsqrt(var + self.epsilon) * self.scale[...]) + self.bias[...]
+    def __call__(self, x: Map, mode: Mode = EVALUATION, after: After = AFTER) -> Map:
+        if not self.by_batch(mode):
+            factor = jax.lax.rsqrt(self.var[...] + self.epsilon) * self.scale[...]
+            return ((x - self.mean[...]) * factor + self.bias[...]).astype(x.dtype)
+        if after.residual is not None:
+            check_sum(x, after.residual)
+        y, mean, var = batch_norm(x, self.scale[...], self.bias[...], self.epsilon, *after)
+        count = x.size // x.shape[-1]
+        unbiased = var * (count / max(count - 1, 1))
+        for running, now in ((self.mean, mean), (self.var, unbiased)):
+            before = running[...]
+            running[...] = (self.momentum * before + (1 - self.momentum) * now).astype(before.dtype)
+        return y
+
+    def by_batch(self, mode: Mode) -> bool:
+        """Whether it goes by the batch's statistics; only then can it do what comes after it."""
+        return mode.train and not self.frozen
+
+
+def fusible(activation: nnx.Module | None) -> Activation | None:
+    """The name by which BatchNorm knows an activation, None where it does not; that of no activation is identity."""
+    if activation is None or type(activation) is Identity:
+        return "identity"
+    if type(activation) is Relu:
+        return "relu"
+    return (
+        "swish" if type(activation) is Swish and isinstance(activation.beta, float) and activation.beta == 1 else None
+    )
 
 
 class GroupNorm(nnx.Module):
@@ -49,11 +88,12 @@ class GroupNorm(nnx.Module):
         self.scale, self.bias = nnx.Param(np.ones(features, np.float32)), nnx.Param(np.zeros(features, np.float32))
 
     def __call__(self, x: Map, mode: Mode = EVALUATION) -> Map:
-        grouped = x.reshape(x.shape[0], -1, self.groups, x.shape[-1] // self.groups)
+        wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))
+        grouped = wide.reshape(x.shape[0], -1, self.groups, x.shape[-1] // self.groups)
         mean = grouped.mean((1, 3), keepdims=True)
         var = grouped.var((1, 3), keepdims=True)
         normal: Array = ((grouped - mean) * jax.lax.rsqrt(var + self.epsilon)).reshape(x.shape)
-        return normal * self.scale[...] + self.bias[...]
+        return (normal * self.scale[...] + self.bias[...]).astype(x.dtype)
 
 
 class LayerNorm(GroupNorm):

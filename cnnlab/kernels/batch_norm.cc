@@ -1,0 +1,239 @@
+// Batch normalisation in training, with a map added behind it and an activation behind that, on channels-last maps:
+// y = f((x - mean) / sqrt(variance + epsilon) * scale + bias + residual), and its gradients.
+//
+// A map [rows, channels] is walked as [lines, width], a line being the fewest rows whose width is a multiple of 16:
+// 16 numbers are one load then, whatever the channels. The rows behind the last whole line go float by float.
+
+#include "batch_norm.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+#include <vector>
+
+#include "threads.h"
+
+namespace {
+
+using namespace cnnlab;
+using namespace cnnlab::batch_norm;
+using Numbers = ffi::Result<ffi::Buffer<ffi::F32>>;
+
+constexpr int64_t kChunk = 16384;  // floats that stay in the cache from one look to the next
+constexpr int64_t kAlone = 16384;  // fewer are not worth another thread
+
+struct Map {
+  int64_t rows, channels, width, lines, rest, step, tasks;
+
+  Map(ffi::Span<const int64_t> shape, const ffi::ThreadPool& pool) {
+    channels = shape.back();
+    rows = std::accumulate(shape.begin(), shape.end() - 1, int64_t{1}, std::multiplies<>());
+    const int64_t rows_of_line = 16 / std::gcd(channels, int64_t{16});
+    width = rows_of_line * channels, lines = rows / rows_of_line, rest = rows % rows_of_line * channels;
+    step = std::max<int64_t>(8, kChunk / width);
+    const int64_t chunks = (lines + step - 1) / step;
+    tasks = std::min(std::max<int64_t>(1, pool.num_threads()), std::max<int64_t>(1, rows * channels / kAlone));
+    tasks = std::max<int64_t>(1, std::min(tasks, chunks));
+  }
+
+  // Calls use(task, line, lines, rest) for each chunk of lines, the tasks on the pool; `rest` is 0 but for the last.
+  // Going backwards finds in the cache what the pass before, going forwards, has left there.
+  template <typename Use>
+  void each_chunk(ffi::ThreadPool& pool, bool backwards, const Use& use) const {
+    spread(pool, tasks, [&](size_t task) {
+      const int64_t first = lines * task / tasks, last = lines * (task + 1) / tasks;
+      const int64_t chunks = std::max<int64_t>(1, (last - first + step - 1) / step);
+      for (int64_t i = 0; i < chunks; ++i) {
+        const int64_t chunk = backwards ? chunks - 1 - i : i, line = first + chunk * step;
+        const bool at_end = task + 1 == size_t(tasks) && chunk + 1 == chunks;
+        use(task, line, std::min(step, last - line), at_end ? rest : 0);
+      }
+    });
+  }
+
+  // Numbers of the channels, again and again until a line is full.
+  template <typename Of>
+  std::vector<float> along(const Of& of) const {
+    std::vector<float> made(width);
+    for (int64_t c = 0; c < channels; ++c) made[c] = of(c);
+    for (int64_t i = channels; i < width; ++i) made[i] = made[i - channels];
+    return made;
+  }
+};
+
+// How many values there are, their mean, and the sum of squared distances from it.
+struct Moments {
+  double count = 0, mean = 0, squares = 0;
+
+  // Chan, Golub and LeVeque 1983, eq. 2.1.
+  void add(const Moments& more) {
+    if (more.count == 0) return;
+    const double apart = more.mean - mean, all = count + more.count;
+    mean += apart * (more.count / all);
+    squares += more.squares + apart * apart * (count * more.count / all);
+    count = all;
+  }
+};
+
+// What one task has seen of each lane.
+struct Seen {
+  double lines = 0;
+  std::vector<double> mean, squares;
+};
+
+template <typename T>
+std::vector<Moments> moments_of(const Map& map, ffi::ThreadPool& pool, const T* x) {
+  const std::vector<double> none(map.width);
+  std::vector<Seen> seen(map.tasks, {0, none, none});
+  map.each_chunk(pool, false, [&](size_t task, int64_t line, int64_t lines, int64_t) {
+    if (lines == 0) return;
+    static thread_local std::vector<float> mean, squares;
+    mean.resize(map.width), squares.resize(map.width);
+    moments(x + line * map.width, lines, map.width, mean.data(), squares.data());
+    Seen& so_far = seen[task];
+    so_far.lines += lines;
+    // Moments::add for all lanes, which have the same counts.
+    const double share = lines / so_far.lines, both = (so_far.lines - lines) * share;
+    for (int64_t i = 0; i < map.width; ++i) {
+      const double apart = mean[i] - so_far.mean[i];
+      so_far.mean[i] += apart * share;
+      so_far.squares[i] += squares[i] + apart * apart * both;
+    }
+  });
+  std::vector<Moments> made(map.channels);
+  for (const Seen& of : seen)
+    for (int64_t i = 0; i < map.width; ++i) made[i % map.channels].add({of.lines, of.mean[i], of.squares[i]});
+  for (int64_t i = 0; i < map.rest; ++i)
+    made[i % map.channels].add({1, load<float>(x + map.lines * map.width + i), 0});
+  return made;
+}
+
+template <typename T>
+void forward_of(const Map& map, ffi::ThreadPool& pool, const T* x, const T* added, const float* scale,
+                const float* bias, T* y, float* mean, float* variance, float epsilon, Activation activation) {
+  const auto found = moments_of(map, pool, x);
+  for (int64_t c = 0; c < map.channels; ++c) mean[c] = found[c].mean, variance[c] = found[c].squares / found[c].count;
+  const auto means = map.along([&](int64_t c) { return mean[c]; });
+  const auto factors = map.along([&](int64_t c) { return scale[c] / std::sqrt(variance[c] + epsilon); });
+  const auto biases = map.along([&](int64_t c) { return bias[c]; });
+  const Tables tables{means.data(), factors.data(), biases.data()};
+  map.each_chunk(pool, true, [&](size_t, int64_t line, int64_t lines, int64_t rest) {
+    const int64_t at = line * map.width;
+    apply(activation, tables, x + at, added ? added + at : nullptr, y + at, lines, map.width, rest);
+  });
+}
+
+template <typename T>
+void backward_of(const Map& map, ffi::ThreadPool& pool, const T* x, const T* dy, const T* third, const float* scale,
+                 const float* bias, const float* mean, const float* variance, T* dx, float* dscale, float* dbias,
+                 T* dz, float epsilon, Activation activation) {
+  const auto deviation = [&](int64_t c) { return std::sqrt(variance[c] + epsilon); };
+  const auto means = map.along([&](int64_t c) { return mean[c]; });
+  const auto factors = map.along([&](int64_t c) { return scale[c] / deviation(c); });
+  const auto biases = map.along([&](int64_t c) { return bias[c]; });
+  const Tables tables{means.data(), factors.data(), biases.data()};
+  std::vector<std::vector<double>> sum(map.tasks, std::vector<double>(map.width)), product = sum;
+  map.each_chunk(pool, false, [&](size_t task, int64_t line, int64_t lines, int64_t rest) {
+    static thread_local std::vector<float> part, part_of_product;
+    part.assign(map.width, 0), part_of_product.assign(map.width, 0);
+    const int64_t at = line * map.width;
+    sums(activation, tables, x + at, third ? third + at : nullptr, dy + at, third ? dz + at : nullptr, lines,
+         map.width, rest, part.data(), part_of_product.data());
+    for (int64_t i = 0; i < map.width; ++i) sum[task][i] += part[i], product[task][i] += part_of_product[i];
+  });
+  std::vector<double> total(map.channels), total_product(map.channels);
+  for (int64_t task = 0; task < map.tasks; ++task)
+    for (int64_t i = 0; i < map.width; ++i) {
+      total[i % map.channels] += sum[task][i];
+      total_product[i % map.channels] += product[task][i];
+    }
+  for (int64_t c = 0; c < map.channels; ++c) dbias[c] = total[c], dscale[c] = total_product[c] / deviation(c);
+  const auto shift = map.along([&](int64_t c) { return total[c] / map.rows; });
+  const auto tilt = map.along([&](int64_t c) { return total_product[c] / map.rows / (variance[c] + epsilon); });
+  const Activation left = third ? kIdentity : activation;
+  map.each_chunk(pool, true, [&](size_t, int64_t line, int64_t lines, int64_t rest) {
+    const int64_t at = line * map.width;
+    back(left, tables, x + at, (third ? dz : dy) + at, dx + at, lines, map.width, rest, shift.data(), tilt.data());
+  });
+}
+
+template <typename Work>
+ffi::Error guarded(ffi::DataType type, const Work& work) {
+  try {
+    if (type == ffi::F32) {
+      work(float{});
+    } else if (type == ffi::BF16) {
+      work(Bfloat16{});
+    } else {
+      return ffi::Error::InvalidArgument("batch normalisation of neither float32 nor bfloat16");
+    }
+  } catch (const std::exception& e) {
+    return ffi::Error::Internal(std::string("batch normalisation: ") + e.what());
+  }
+  return ffi::Error::Success();
+}
+
+ffi::Error forward(ffi::ThreadPool pool, ffi::AnyBuffer x, ffi::Buffer<ffi::F32> scale, ffi::Buffer<ffi::F32> bias,
+                   ffi::RemainingArgs residual, ffi::Result<ffi::AnyBuffer> y, Numbers mean, Numbers variance,
+                   float epsilon, int32_t activation) {
+  return guarded(x.element_type(), [&](auto example) {
+    using T = decltype(example);
+    const T* added = nullptr;
+    if (residual.size()) added = static_cast<T*>(residual.get<ffi::AnyBuffer>(0)->untyped_data());
+    forward_of<T>(Map(x.dimensions(), pool), pool, static_cast<T*>(x.untyped_data()), added, scale.typed_data(),
+                  bias.typed_data(), static_cast<T*>(y->untyped_data()), mean->typed_data(), variance->typed_data(),
+                  epsilon, Activation(activation));
+  });
+}
+
+// With a `third`, y for ReLU or the residual for swish, there is the residual's gradient too.
+ffi::Error backward(ffi::ThreadPool pool, ffi::AnyBuffer x, ffi::AnyBuffer dy, ffi::Buffer<ffi::F32> scale,
+                    ffi::Buffer<ffi::F32> bias, ffi::Buffer<ffi::F32> mean, ffi::Buffer<ffi::F32> variance,
+                    ffi::RemainingArgs third, ffi::Result<ffi::AnyBuffer> dx, Numbers dscale, Numbers dbias,
+                    ffi::RemainingRets dresidual, float epsilon, int32_t activation) {
+  return guarded(x.element_type(), [&](auto example) {
+    using T = decltype(example);
+    const T* more = nullptr;
+    T* dz = nullptr;
+    if (third.size()) {
+      more = static_cast<T*>(third.get<ffi::AnyBuffer>(0)->untyped_data());
+      dz = static_cast<T*>((*dresidual.get<ffi::AnyBuffer>(0))->untyped_data());
+    }
+    backward_of<T>(Map(x.dimensions(), pool), pool, static_cast<T*>(x.untyped_data()),
+                   static_cast<T*>(dy.untyped_data()), more, scale.typed_data(), bias.typed_data(), mean.typed_data(),
+                   variance.typed_data(), static_cast<T*>(dx->untyped_data()), dscale->typed_data(),
+                   dbias->typed_data(), dz, epsilon, Activation(activation));
+  });
+}
+
+}  // namespace
+
+XLA_FFI_DEFINE_HANDLER_SYMBOL(cnnlab_batch_norm, forward,
+                              ffi::Ffi::Bind()
+                                  .Ctx<ffi::ThreadPool>()
+                                  .Arg<ffi::AnyBuffer>()
+                                  .Arg<ffi::Buffer<ffi::F32>>()
+                                  .Arg<ffi::Buffer<ffi::F32>>()
+                                  .RemainingArgs()
+                                  .Ret<ffi::AnyBuffer>()
+                                  .Ret<ffi::Buffer<ffi::F32>>()
+                                  .Ret<ffi::Buffer<ffi::F32>>()
+                                  .Attr<float>("epsilon")
+                                  .Attr<int32_t>("activation"));
+
+XLA_FFI_DEFINE_HANDLER_SYMBOL(cnnlab_batch_norm_gradient, backward,
+                              ffi::Ffi::Bind()
+                                  .Ctx<ffi::ThreadPool>()
+                                  .Arg<ffi::AnyBuffer>()
+                                  .Arg<ffi::AnyBuffer>()
+                                  .Arg<ffi::Buffer<ffi::F32>>()
+                                  .Arg<ffi::Buffer<ffi::F32>>()
+                                  .Arg<ffi::Buffer<ffi::F32>>()
+                                  .Arg<ffi::Buffer<ffi::F32>>()
+                                  .RemainingArgs()
+                                  .Ret<ffi::AnyBuffer>()
+                                  .Ret<ffi::Buffer<ffi::F32>>()
+                                  .Ret<ffi::Buffer<ffi::F32>>()
+                                  .RemainingRets()
+                                  .Attr<float>("epsilon")
+                                  .Attr<int32_t>("activation"));

@@ -1,0 +1,215 @@
+"""Batch normalisation in training, with what follows it: a map added, an activation.
+
+Two primitives of JAX's, the layer and its gradient, each with a plain formulation for every platform. On the CPU,
+where the library is in use and a program sees whole arrays, they are lowered to its kernels: they read a map twice and
+write it once, and of what the gradient needs keep nothing but the maps that the network keeps anyway.
+"""
+
+import ctypes
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+from jax.core import ShapedArray
+from jax.extend.core import Primitive
+from jax.interpreters import ad, batching, mlir
+
+from cnnlab.kernels import build, lowering
+
+Activation = Literal["identity", "relu", "swish"]
+Rule = Callable[..., Any]
+
+# In the order of the kernel's own list in batch_norm.h.
+ACTIVATIONS: dict[Activation, Callable[[Array], Array]] = {
+    "identity": lambda z: z,
+    "relu": jax.nn.relu,
+    "swish": jax.nn.silu,
+}
+
+
+def batch_norm(
+    x: Array,
+    scale: Array,
+    bias: Array,
+    epsilon: float,
+    activation: Activation = "identity",
+    residual: Array | None = None,
+) -> tuple[Array, Array, Array]:
+    """y, and the mean and biased variance of each channel of `x` [..., channel].
+
+    y = activation((x - mean) / sqrt(variance + epsilon) * scale + bias + residual), in the type of x; all between is
+    done in float32 at least, the type of mean and variance. The residual has x's shape. No gradient flows through
+    mean and variance as they are returned: they are for running statistics; that of y takes account of them.
+    """
+    wide = jnp.promote_types(x.dtype, jnp.float32)
+    added = () if residual is None else (residual.astype(x.dtype),)
+    operands = (x, scale.astype(wide), bias.astype(wide), *added)
+    if getattr(jax.typeof(x), "vma", None):  # in a shard_map, which wants to know what varies over devices
+        made: Any = _plain(*operands, epsilon=epsilon, activation=activation)
+    else:
+        made = _batch_norm(epsilon, activation, *operands)
+    y, mean, variance = made
+    return y, jax.lax.stop_gradient(mean), jax.lax.stop_gradient(variance)
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(0, 1))
+def _batch_norm(epsilon: float, activation: Activation, *operands: Array) -> list[Array]:
+    return batch_norm_p.bind(*operands, epsilon=epsilon, activation=activation)
+
+
+def _forward(epsilon: float, activation: Activation, *operands: Array) -> Any:
+    made: Any = _batch_norm(epsilon, activation, *operands)
+    x, scale, bias, *residual = operands
+    # What the activation saw follows from x; with a residual from y too, or else from the residual.
+    third = {"identity": [], "relu": [made[0]], "swish": residual}[activation] if residual else []
+    return made, (x, scale, bias, *made[1:], third, bool(residual))
+
+
+def _backward(epsilon: float, activation: Activation, saved: Any, gradients: Any) -> tuple[Array, ...]:
+    x, scale, bias, mean, variance, third, residual = saved
+    dy = gradients[0]
+    operands = (x, dy, scale, bias, mean, variance, *third)
+    made: Any = gradient_p.bind(*operands, epsilon=epsilon, activation=activation)
+    return tuple(made) if third or not residual else (*made, dy)
+
+
+_batch_norm.defvjp(_forward, _backward)
+
+
+def _sums_at_once(*terms: Array) -> list[Array]:
+    """Over all axes but the last."""
+    return [term.sum(range(term.ndim - 1)) for term in terms]
+
+
+def _sums_in_two(*terms: Array) -> list[Array]:
+    """The same: over the examples first, then as a product with ones, which XLA does many times faster on the CPU."""
+    parts = [jax.lax.optimization_barrier(term.sum(0)) for term in terms]
+    parts = [part.reshape(-1, part.shape[-1]) for part in parts]
+    return [jnp.ones(len(part), part.dtype) @ part for part in parts]
+
+
+def _plain(
+    x: Array, scale: Array, bias: Array, *residual: Array, epsilon: float, activation: Activation, sums: Any = None
+) -> list[Array]:
+    sums = sums or _sums_at_once
+    count = x.size // x.shape[-1]
+    wide = x.astype(scale.dtype)
+    mean = sums(wide)[0] / count
+    variance = sums(jnp.square(wide - mean))[0] / count
+    z = (wide - mean) * (jax.lax.rsqrt(variance + epsilon) * scale) + bias
+    for added in residual:
+        z = z + added
+    return [ACTIVATIONS[activation](z).astype(x.dtype), mean, variance]
+
+
+def _plain_gradient(
+    x: Array,
+    dy: Array,
+    scale: Array,
+    bias: Array,
+    mean: Array,
+    variance: Array,
+    *third: Array,
+    epsilon: float,
+    activation: Activation,
+    sums: Any = None,
+) -> list[Array]:
+    sums = sums or _sums_at_once
+    count = x.size // x.shape[-1]
+    inverse = jax.lax.rsqrt(variance + epsilon)
+    normal = (x.astype(scale.dtype) - mean) * inverse
+    dz = dy.astype(scale.dtype)
+    if activation == "relu" and third:
+        dz = jnp.where(third[0] > 0, dz, 0)
+    else:
+        z = normal * scale + bias
+        for added in third:
+            z = z + added
+        dz = jax.vjp(ACTIVATIONS[activation], z)[1](dz)[0]
+    dbias, dscale = sums(dz, dz * normal)
+    dx = scale * inverse * (dz - dbias / count - normal * (dscale / count))
+    return [dx.astype(x.dtype), dscale, dbias, *(dz.astype(x.dtype) for _ in third)]
+
+
+def _shapes(x: Any, scale: Any, bias: Any, *residual: Any, epsilon: float, activation: str) -> list[Any]:
+    return [ShapedArray(x.shape, x.dtype), *(ShapedArray(scale.shape, scale.dtype),) * 2]
+
+
+def _shapes_of_gradient(x: Any, dy: Any, scale: Any, *others: Any, epsilon: float, activation: str) -> list[Any]:
+    (of_x, *of_scale), third = _shapes(x, scale, scale, epsilon=epsilon, activation=activation), others[3:]
+    return [of_x, *of_scale, *(of_x for _ in third)]
+
+
+def _primitive(name: str, plain: Rule, shapes: Rule) -> Primitive:
+    """What evaluates, batches, differentiates and lowers as `plain` does."""
+    made = Primitive(name)
+    made.multiple_results = True
+    made.def_abstract_eval(shapes)
+    made.def_impl(jax.jit(lambda *operands, **parameters: made.bind(*operands, **parameters), static_argnames=STATIC))
+
+    def batched(operands: Any, axes: Any, **parameters: Any) -> Any:
+        results = jax.vmap(partial(plain, **parameters), axes)(*operands)
+        return results, [0] * len(results)
+
+    def tangents(primals: Any, tangents: Any, **parameters: Any) -> Any:
+        given = [ad.instantiate_zeros(t) for t in tangents]
+        return jax.jvp(partial(plain, **parameters), primals, tuple(given))
+
+    batching.primitive_batchers[made] = batched
+    ad.primitive_jvps[made] = tangents
+    mlir.register_lowering(made, mlir.lower_fun(plain, multiple_results=True))
+    on_cpu = mlir.lower_fun(partial(plain, sums=_sums_in_two), multiple_results=True)
+    mlir.register_lowering(made, on_cpu, platform="cpu")
+    return made
+
+
+STATIC = ("epsilon", "activation")
+batch_norm_p = _primitive("batch_norm", _plain, _shapes)
+gradient_p = _primitive("batch_norm_gradient", _plain_gradient, _shapes_of_gradient)
+
+
+def _kernel_may(context: Any) -> bool:
+    """Whether the kernel may do an equation: on the CPU, on whole arrays whose sizes are known."""
+    module = context.module_context
+    if not lowering._switch["on"] or not lowering._one_device(module) or module.lowering_parameters.for_export:
+        return False
+    if tuple(context.platforms or module.platforms) != ("cpu",):
+        return False
+    x, of_channels = context.avals_in[0], context.avals_in[-1 if len(context.avals_in) == 3 else 2]
+    if x.dtype.name not in ("float32", "bfloat16") or of_channels.dtype.name != "float32":
+        return False
+    return all(isinstance(n, int | np.integer) and n > 0 for n in x.shape)
+
+
+def _rule(target: str, original: Rule) -> Rule:
+    """The lowering rule that takes the kernel where it may and `original` elsewhere."""
+
+    def rule(context: Any, *operands: Any, epsilon: float, activation: Activation) -> Any:
+        if not _kernel_may(context):
+            return original(context, *operands, epsilon=epsilon, activation=activation)
+        # A gradient takes the place of what it is the last to read, if it is: dx that of dy; with a residual, its
+        # gradient that of dy, and dx that of x.
+        aliases = {} if len(context.avals_out) == 3 and len(operands) < 6 else {1: 0}
+        if len(context.avals_out) == 4:
+            aliases = {1: 3, 0: 0}
+        emit = jax.ffi.ffi_lowering(target, operand_output_aliases=aliases)
+        number = list(ACTIVATIONS).index(activation)
+        return emit(context, *operands, epsilon=np.float32(epsilon), activation=np.int32(number))
+
+    return rule
+
+
+def install(library: ctypes.CDLL) -> None:
+    """Registers the library's kernels with XLA and lowers both primitives to them. Call it after lowering.install."""
+    for primitive, plain, kernel in (
+        (batch_norm_p, _plain, library.cnnlab_batch_norm),
+        (gradient_p, _plain_gradient, library.cnnlab_batch_norm_gradient),
+    ):
+        target = f"{kernel.__name__}_{build.key()}"
+        jax.ffi.register_ffi_target(target, jax.ffi.pycapsule(kernel), platform="cpu")
+        original = mlir.lower_fun(partial(plain, sums=_sums_in_two), multiple_results=True)
+        mlir.register_lowering(primitive, _rule(target, original), platform="cpu")
