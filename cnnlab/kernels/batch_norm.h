@@ -12,7 +12,7 @@ namespace cnnlab::batch_norm {
 
 enum Activation : int32_t { kIdentity, kRelu, kSwish };
 
-inline void store(float* to, Lanes values) { std::memcpy(to, &values, sizeof values); }
+INLINE void store(float* to, Lanes values) { std::memcpy(to, &values, sizeof values); }
 INLINE void store(Bfloat16* to, Lanes values) {
   Words words;
   std::memcpy(&words, &values, sizeof words);
@@ -86,7 +86,7 @@ struct Tables {
 };
 
 template <typename V>
-INLINE V normal(const Tables& t, int64_t i, V x) {
+INLINE V normal(Tables t, int64_t i, V x) {
   return (x - load<V>(t.mean + i)) * load<V>(t.factor + i) + load<V>(t.bias + i);
 }
 
@@ -127,7 +127,7 @@ INLINE void moments_of(const T* x, int64_t lines, int64_t width, float* mean, fl
 
 // y of places 0 ... n - 1 of one line.
 template <Activation A, bool residual, typename V, typename T>
-INLINE void apply_line(const Tables& t, const T* x, const T* added, T* y, int64_t n) {
+INLINE void apply_line(Tables t, const T* x, const T* added, T* y, int64_t n) {
   for (int64_t i = 0; i < n; i += sizeof(V) / sizeof(float)) {
     V z = normal(t, i, load<V>(x + i));
     if constexpr (residual) z += load<V>(added + i);
@@ -138,7 +138,7 @@ INLINE void apply_line(const Tables& t, const T* x, const T* added, T* y, int64_
 // dz, the gradient of what the activation sees, which is needed in both passes of the backward one. With a residual,
 // `third` tells z: y itself for ReLU, the residual for swish.
 template <Activation A, bool residual, typename V, typename T>
-INLINE V gradient(const Tables& t, int64_t i, V x, const T* third, V dy) {
+INLINE V gradient(Tables t, int64_t i, V x, const T* third, V dy) {
   if constexpr (A == kIdentity) return dy;
   if constexpr (A == kRelu && residual) return slope<A>(load<V>(third + i), dy);
   V z = normal(t, i, x);
@@ -148,7 +148,7 @@ INLINE V gradient(const Tables& t, int64_t i, V x, const T* third, V dy) {
 
 // Adds one line's dz and dz (x - mean) to sums; with a residual, dz is its gradient and is written.
 template <Activation A, bool residual, typename V, typename T>
-INLINE void sum_line(const Tables& t, const T* x, const T* third, const T* dy, T* dz, int64_t n, float* sum,
+INLINE void sum_line(Tables t, const T* x, const T* third, const T* dy, T* dz, int64_t n, float* sum,
                      float* product) {
   for (int64_t i = 0; i < n; i += sizeof(V) / sizeof(float)) {
     const V here = load<V>(x + i);
@@ -164,7 +164,7 @@ INLINE void sum_line(const Tables& t, const T* x, const T* third, const T* dy, T
 
 // dx = factor (dz - shift - (x - mean) tilt); `dx` may be `dy`.
 template <Activation A, typename V, typename T>
-INLINE void back_line(const Tables& t, const T* x, const T* dy, T* dx, int64_t n, const float* shift,
+INLINE void back_line(Tables t, const T* x, const T* dy, T* dx, int64_t n, const float* shift,
                       const float* tilt) {
   for (int64_t i = 0; i < n; i += sizeof(V) / sizeof(float)) {
     const V here = load<V>(x + i), g = gradient<A, false, V>(t, i, here, x, load<V>(dy + i));
@@ -175,7 +175,7 @@ INLINE void back_line(const Tables& t, const T* x, const T* dy, T* dx, int64_t n
 
 // `lines` whole lines, then `rest` places of one more, float by float.
 template <Activation A, bool residual, typename T>
-INLINE void apply_lines(const Tables& t, const T* x, const T* added, T* y, int64_t lines, int64_t width,
+INLINE void apply_lines(Tables t, const T* x, const T* added, T* y, int64_t lines, int64_t width,
                         int64_t rest) {
   for (int64_t at = 0; at < lines * width; at += width)
     apply_line<A, residual, Lanes>(t, x + at, residual ? added + at : nullptr, y + at, width);
@@ -183,7 +183,7 @@ INLINE void apply_lines(const Tables& t, const T* x, const T* added, T* y, int64
   if (rest) apply_line<A, residual, float>(t, x + at, residual ? added + at : nullptr, y + at, rest);
 }
 template <Activation A, bool residual, typename T>
-INLINE void sum_lines(const Tables& t, const T* x, const T* third, const T* dy, T* dz, int64_t lines, int64_t width,
+INLINE void sum_lines(Tables t, const T* x, const T* third, const T* dy, T* dz, int64_t lines, int64_t width,
                       int64_t rest, float* sum, float* product) {
   for (int64_t at = 0; at < lines * width; at += width)
     sum_line<A, residual, Lanes>(t, x + at, residual ? third + at : nullptr, dy + at, residual ? dz + at : nullptr,
@@ -194,7 +194,7 @@ INLINE void sum_lines(const Tables& t, const T* x, const T* third, const T* dy, 
                                  rest, sum, product);
 }
 template <Activation A, typename T>
-INLINE void back_lines(const Tables& t, const T* x, const T* dy, T* dx, int64_t lines, int64_t width, int64_t rest,
+INLINE void back_lines(Tables t, const T* x, const T* dy, T* dx, int64_t lines, int64_t width, int64_t rest,
                        const float* shift, const float* tilt) {
   for (int64_t at = 0; at < lines * width; at += width)
     back_line<A, Lanes>(t, x + at, dy + at, dx + at, width, shift, tilt);
@@ -207,7 +207,7 @@ INLINE void back_lines(const Tables& t, const T* x, const T* dy, T* dx, int64_t 
   FOR_EACH_PROCESSOR void moments(const T* x, int64_t lines, int64_t width, float* mean, float* squares) {           \
     moments_of(x, lines, width, mean, squares);                                                                      \
   }                                                                                                                  \
-  FOR_EACH_PROCESSOR void apply(Activation a, const Tables& t, const T* x, const T* added, T* y, int64_t lines,      \
+  FOR_EACH_PROCESSOR void apply(Activation a, Tables t, const T* x, const T* added, T* y, int64_t lines,      \
                                 int64_t width, int64_t rest) {                                                       \
     if (a == kIdentity && !added) return apply_lines<kIdentity, false>(t, x, added, y, lines, width, rest);          \
     if (a == kRelu && !added) return apply_lines<kRelu, false>(t, x, added, y, lines, width, rest);                  \
@@ -216,7 +216,7 @@ INLINE void back_lines(const Tables& t, const T* x, const T* dy, T* dx, int64_t 
     if (a == kRelu) return apply_lines<kRelu, true>(t, x, added, y, lines, width, rest);                             \
     return apply_lines<kSwish, true>(t, x, added, y, lines, width, rest);                                            \
   }                                                                                                                  \
-  FOR_EACH_PROCESSOR void sums(Activation a, const Tables& t, const T* x, const T* third, const T* dy, T* dz,        \
+  FOR_EACH_PROCESSOR void sums(Activation a, Tables t, const T* x, const T* third, const T* dy, T* dz,        \
                                int64_t lines, int64_t width, int64_t rest, float* sum, float* product) {             \
     if (a == kIdentity)                                                                                              \
       return sum_lines<kIdentity, false>(t, x, third, dy, dz, lines, width, rest, sum, product);                     \
@@ -225,7 +225,7 @@ INLINE void back_lines(const Tables& t, const T* x, const T* dy, T* dx, int64_t 
     if (!third) return sum_lines<kSwish, false>(t, x, third, dy, dz, lines, width, rest, sum, product);              \
     return sum_lines<kSwish, true>(t, x, third, dy, dz, lines, width, rest, sum, product);                           \
   }                                                                                                                  \
-  FOR_EACH_PROCESSOR void back(Activation a, const Tables& t, const T* x, const T* dy, T* dx, int64_t lines,         \
+  FOR_EACH_PROCESSOR void back(Activation a, Tables t, const T* x, const T* dy, T* dx, int64_t lines,         \
                                int64_t width, int64_t rest, const float* shift, const float* tilt) {                 \
     if (a == kIdentity) return back_lines<kIdentity>(t, x, dy, dx, lines, width, rest, shift, tilt);                 \
     if (a == kRelu) return back_lines<kRelu>(t, x, dy, dx, lines, width, rest, shift, tilt);                         \

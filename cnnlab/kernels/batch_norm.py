@@ -48,12 +48,18 @@ def batch_norm(
     wide = jnp.promote_types(x.dtype, jnp.float32)
     added = () if residual is None else (residual.astype(x.dtype),)
     operands = (x, scale.astype(wide), bias.astype(wide), *added)
-    if getattr(jax.typeof(x), "vma", None):  # in a shard_map, which wants to know what varies over devices
+    if any(map(_varies, operands)):
         made: Any = _plain(*operands, epsilon=epsilon, activation=activation)
     else:
         made = _batch_norm(epsilon, activation, *operands)
     y, mean, variance = made
     return y, jax.lax.stop_gradient(mean), jax.lax.stop_gradient(variance)
+
+
+def _varies(operand: Array) -> bool:
+    """Whether it is in a shard_map that keeps account of what differs from device to device."""
+    manual = getattr(jax.typeof(operand), "manual_axis_type", None)
+    return bool(getattr(manual, "varying", None) or getattr(jax.typeof(operand), "vma", None))
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(0, 1))
@@ -62,7 +68,7 @@ def _batch_norm(epsilon: float, activation: Activation, *operands: Array) -> lis
 
 
 def _forward(epsilon: float, activation: Activation, *operands: Array) -> Any:
-    made: Any = _batch_norm(epsilon, activation, *operands)
+    made: Any = batch_norm_p.bind(*operands, epsilon=epsilon, activation=activation)
     x, scale, bias, *residual = operands
     # What the activation saw follows from x; with a residual from y too, or else from the residual.
     third = {"identity": [], "relu": [made[0]], "swish": residual}[activation] if residual else []
@@ -80,26 +86,18 @@ def _backward(epsilon: float, activation: Activation, saved: Any, gradients: Any
 _batch_norm.defvjp(_forward, _backward)
 
 
-def _sums_at_once(*terms: Array) -> list[Array]:
+def _sum(terms: Array) -> Array:
     """Over all axes but the last."""
-    return [term.sum(range(term.ndim - 1)) for term in terms]
-
-
-def _sums_in_two(*terms: Array) -> list[Array]:
-    """The same: over the examples first, then as a product with ones, which XLA does many times faster on the CPU."""
-    parts = [jax.lax.optimization_barrier(term.sum(0)) for term in terms]
-    parts = [part.reshape(-1, part.shape[-1]) for part in parts]
-    return [jnp.ones(len(part), part.dtype) @ part for part in parts]
+    return terms.sum(range(terms.ndim - 1))
 
 
 def _plain(
-    x: Array, scale: Array, bias: Array, *residual: Array, epsilon: float, activation: Activation, sums: Any = None
+    x: Array, scale: Array, bias: Array, *residual: Array, epsilon: float, activation: Activation
 ) -> list[Array]:
-    sums = sums or _sums_at_once
     count = x.size // x.shape[-1]
     wide = x.astype(scale.dtype)
-    mean = sums(wide)[0] / count
-    variance = sums(jnp.square(wide - mean))[0] / count
+    mean = _sum(wide) / count
+    variance = _sum(jnp.square(wide - mean)) / count
     z = (wide - mean) * (jax.lax.rsqrt(variance + epsilon) * scale) + bias
     for added in residual:
         z = z + added
@@ -116,9 +114,7 @@ def _plain_gradient(
     *third: Array,
     epsilon: float,
     activation: Activation,
-    sums: Any = None,
 ) -> list[Array]:
-    sums = sums or _sums_at_once
     count = x.size // x.shape[-1]
     inverse = jax.lax.rsqrt(variance + epsilon)
     normal = (x.astype(scale.dtype) - mean) * inverse
@@ -130,7 +126,7 @@ def _plain_gradient(
         for added in third:
             z = z + added
         dz = jax.vjp(ACTIVATIONS[activation], z)[1](dz)[0]
-    dbias, dscale = sums(dz, dz * normal)
+    dbias, dscale = _sum(dz), _sum(dz * normal)
     dx = scale * inverse * (dz - dbias / count - normal * (dscale / count))
     return [dx.astype(x.dtype), dscale, dbias, *(dz.astype(x.dtype) for _ in third)]
 
@@ -149,7 +145,11 @@ def _primitive(name: str, plain: Rule, shapes: Rule) -> Primitive:
     made = Primitive(name)
     made.multiple_results = True
     made.def_abstract_eval(shapes)
-    made.def_impl(jax.jit(lambda *operands, **parameters: made.bind(*operands, **parameters), static_argnames=STATIC))
+    compiled = jax.jit(lambda *operands, **parameters: made.bind(*operands, **parameters), static_argnames=STATIC)
+
+    def evaluate(*operands: Any, **parameters: Any) -> Any:
+        with jax.disable_jit(False):
+            return compiled(*operands, **parameters)
 
     def batched(operands: Any, axes: Any, **parameters: Any) -> Any:
         results = jax.vmap(partial(plain, **parameters), axes)(*operands)
@@ -159,11 +159,10 @@ def _primitive(name: str, plain: Rule, shapes: Rule) -> Primitive:
         given = [ad.instantiate_zeros(t) for t in tangents]
         return jax.jvp(partial(plain, **parameters), primals, tuple(given))
 
+    made.def_impl(evaluate)
     batching.primitive_batchers[made] = batched
     ad.primitive_jvps[made] = tangents
     mlir.register_lowering(made, mlir.lower_fun(plain, multiple_results=True))
-    on_cpu = mlir.lower_fun(partial(plain, sums=_sums_in_two), multiple_results=True)
-    mlir.register_lowering(made, on_cpu, platform="cpu")
     return made
 
 
@@ -211,5 +210,5 @@ def install(library: ctypes.CDLL) -> None:
     ):
         target = f"{kernel.__name__}_{build.key()}"
         jax.ffi.register_ffi_target(target, jax.ffi.pycapsule(kernel), platform="cpu")
-        original = mlir.lower_fun(partial(plain, sums=_sums_in_two), multiple_results=True)
+        original = mlir.lower_fun(plain, multiple_results=True)
         mlir.register_lowering(primitive, _rule(target, original), platform="cpu")

@@ -7,7 +7,8 @@ import pytest
 from flax import nnx
 from jax import Array
 
-from cnnlab.layers.activation import Relu
+from cnnlab.layers import compose
+from cnnlab.layers.activation import Gelu, Relu, Swish
 from cnnlab.layers.compose import Branches, CropConcat, Residual, Sequential
 from cnnlab.layers.conv import Conv, Dense
 from cnnlab.layers.initialize import Initializer
@@ -178,3 +179,66 @@ def test_two_dropouts_in_a_row_draw_differently():
     both = np.asarray(Sequential({"a": Dropout(0.5), "b": Dropout(0.5)})(ones, TRAIN))
     assert set(np.unique(both)) == {0, 4}
     assert (both == 4).mean() == pytest.approx(0.25, abs=0.08)  # one mask twice would leave a half
+
+
+def normalising(act: nnx.Module | None, *, inner: bool = False) -> Sequential:
+    init = Initializer(0)
+    end = {"conv2": Conv(4, 2, 1, axes=1, init=init), "norm2": BatchNorm(2)}
+    return Sequential(
+        {
+            "conv1": Conv(2, 4, 3, axes=1, padding=1, init=init),
+            "norm1": BatchNorm(4),
+            "act1": act,
+            **({"end": Sequential(end)} if inner else end),
+        }
+    )
+
+
+FUSED = {
+    "relu": (lambda: Residual(normalising(Relu()), None, Relu()), 2),
+    "swish": (lambda: Residual(normalising(Swish()), normalising(Gelu()), Swish()), 4),
+    "no activation": (lambda: Residual(normalising(None, inner=True)), 2),
+    "an activation behind a sequence": (lambda: Sequential({"a": normalising(Gelu(), inner=True), "b": Relu()}), 2),
+    "a norm alone": (lambda: Residual(BatchNorm(2), None, Relu()), 1),
+    "a norm and a residual's activation that it does not know": (lambda: Residual(BatchNorm(2), None, Gelu()), 1),
+}
+
+
+@pytest.mark.parametrize(("make", "norms"), FUSED.values(), ids=FUSED)
+@pytest.mark.parametrize("train", [True, False])
+@pytest.mark.parametrize("frozen", [True, False])
+def test_what_a_norm_does_at_once_is_what_the_layers_do_one_by_one(make, norms, train, frozen, monkeypatch):
+    def run() -> tuple[Array, ...]:
+        model = make()
+        batch_norms = [m for _, m in nnx.iter_graph(model) if isinstance(m, BatchNorm)]
+        assert len(batch_norms) == norms
+        for norm in batch_norms:
+            norm.frozen = frozen
+        graph, params, rest = nnx.split(model, nnx.Param, ...)
+        params, rest = (jax.tree.map(jnp.asarray, nnx.to_pure_dict(s)) for s in (params, rest))
+
+        def loss(params: dict, x: Array) -> tuple[Array, tuple[Array, nnx.State]]:
+            model = nnx.merge(graph, params, rest)
+            y = model(x, Mode(train))
+            return jnp.sin(y).sum(), (y, nnx.state(model, nnx.BatchStat))
+
+        return jax.tree.leaves(jax.jit(jax.value_and_grad(loss, (0, 1), has_aux=True))(params, X))
+
+    at_once = run()
+    monkeypatch.setattr(compose, "_ends_on_norm", lambda layer, mode: False)
+    for found, expected in zip(at_once, run(), strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_activations_behind_a_norm_are_its_own_in_training_alone(monkeypatch):
+    called = []
+    monkeypatch.setattr(Relu, "__call__", lambda self, x, mode: called.append(mode.train) or x)
+    model = Residual(normalising(Relu()), None, Relu())
+    for mode in (TRAIN, EVALUATION):
+        model(X, mode)
+    assert called == [False, False]
+
+
+def test_a_residual_of_two_shapes_is_refused_in_training_too():
+    with pytest.raises(ShapeError, match=r"^the body gives 3x2 and the shortcut 3x4"):
+        Residual(BatchNorm(2), Conv(2, 4, 1, axes=1, init=Initializer(0)), Relu())(X, TRAIN)

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from flax import nnx
 
+from cnnlab.layers.activation import Gelu, Identity, Relu, Swish
 from cnnlab.layers.mode import EVALUATION, Mode
-from cnnlab.layers.norm import BatchNorm, GroupNorm, InstanceNorm, LayerNorm
+from cnnlab.layers.norm import After, BatchNorm, GroupNorm, InstanceNorm, LayerNorm, fusible
 from cnnlab.layers.windows import ShapeError
 
 CLOSE = partial(np.testing.assert_allclose, rtol=1e-4, atol=1e-5)
@@ -161,3 +162,41 @@ def test_gradients_are_finite_differences_of_the_formula(make, oracle):
 def test_groups_that_do_not_divide_are_refused():
     with pytest.raises(ShapeError, match=r"^32 groups do not divide the 48 channels$"):
         GroupNorm(48, 32)
+
+
+@pytest.mark.parametrize("make", [BatchNorm, partial(GroupNorm, groups=2), LayerNorm, InstanceNorm])
+@pytest.mark.parametrize("mode", [EVALUATION, TRAIN])
+def test_bfloat16_maps_stay_so_and_are_normalised_in_float32(make, mode):
+    layer, x = affine(make(4)), jnp.asarray(maps(3, 4) + 50, jnp.bfloat16)
+    y = layer(x, mode)
+    assert y.dtype == jnp.bfloat16
+    wide = affine(make(4))(x.astype(jnp.float32), mode)
+    np.testing.assert_array_equal(y, wide.astype(jnp.bfloat16))
+    if make is BatchNorm:
+        assert {layer.mean[...].dtype.name, layer.var[...].dtype.name} == {"float32"}
+
+
+@pytest.mark.parametrize("mode", [EVALUATION, TRAIN])
+def test_double_precision_stays_so(mode):
+    with jax.enable_x64(True):
+        layer = affine(BatchNorm(4))
+        y = layer(jnp.asarray(maps(3), jnp.float64), mode)
+        assert y.dtype == jnp.float64
+        assert layer.mean[...].dtype == jnp.float32
+
+
+@pytest.mark.parametrize(("activation", "function"), [(Relu(), jax.nn.relu), (Swish(), jax.nn.silu)])
+def test_batch_norm_does_what_comes_after_it(activation, function):
+    x, residual = jnp.asarray(maps(3, 4)), jnp.asarray(maps(3, 4, seed=1))
+    alone, both = affine(BatchNorm(4)), affine(BatchNorm(4))
+    expected = function(alone(x, TRAIN) + residual)
+    name = fusible(activation)
+    assert name is not None
+    CLOSE(both(x, TRAIN, After(name, residual)), expected)
+    np.testing.assert_array_equal(both.mean[...], alone.mean[...])
+    np.testing.assert_array_equal(both.var[...], alone.var[...])
+
+
+def test_activations_that_batch_norm_knows():
+    assert [fusible(a) for a in (None, Identity(), Relu(), Swish())] == ["identity", "identity", "relu", "swish"]
+    assert [fusible(a) for a in (Gelu(), Swish(2.0), Swish(learned=True), LayerNorm(4))] == [None] * 4
