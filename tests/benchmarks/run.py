@@ -170,6 +170,15 @@ SECTIONS = {
 }
 
 
+SIDE_BY_SIDE = ("training", "training-bfloat16", "inference", "inference-bfloat16")
+BEGIN, END = "<!-- written by make bench -->", "<!-- until here -->"
+INTRODUCTION = (
+    "# Measured by `make bench`\n\n"
+    f"Processes, {REPEATS} interleaved repeats; seconds where nothing else is said. Whole processes where a command is "
+    "named, after one that does not count."
+)
+
+
 def conditions() -> str:
     """When, where and with what a section was measured."""
     packages = ", ".join(f"{name} {version(name)}" for name in ("jax", "flax", "optax", "orbax-checkpoint"))
@@ -183,24 +192,34 @@ def conditions() -> str:
     )
 
 
+def ratios(sections: dict[str, str]) -> list[str]:
+    """The README's table: how many times as fast as PyTorch each network is, from the sections of results.md."""
+    keys = [key for key in SIDE_BY_SIDE if SECTIONS[key][0] in sections]
+    found: dict[str, dict[str, str]] = {}
+    for key in keys:
+        for line in sections[SECTIONS[key][0]].splitlines():
+            cells = [cell.strip() for cell in line.strip("|").split("|")]
+            if line.startswith("| ") and cells[0] != "network, batch":
+                found.setdefault(cells[0], {})[key] = f"{cells[4].split()[0]} ({cells[5].split()[0]})"
+    head = [f"| times as fast as PyTorch (as it comes) | {' | '.join(keys)} |", f"|---|{'---|' * len(keys)}"]
+    return head + [f"| {name} | {' | '.join(row.get(key, '') for key in keys)} |" for name, row in found.items()]
+
+
 def main(wanted: list[str]) -> None:
     """Measure the sections that are named, or all, and keep the others as they stand in results.md."""
     path = HERE / "results.md"
     known = {part.partition("\n")[0]: part for part in path.read_text().split("\n## ")[1:]} if path.exists() else {}
-    text = [
-        "# Measured by `make bench`",
-        f"Processes, {REPEATS} interleaved repeats; seconds. Whole processes where a command is named, after one that "
-        "does not count.",
-    ]
     with tempfile.TemporaryDirectory() as name:
         for key, (title, head, measure) in SECTIONS.items():
             if not wanted or key in wanted:
                 measured = "\n".join([head] * bool(head) + measure(Path(name)))
-                text.append(f"## {title}\n\n{conditions()}\n\n{measured}")
-            elif title in known:
-                text.append(f"## {known[title].strip()}")
-    path.write_text("\n\n".join(text) + "\n")
-    print("\n\n".join(text))
+                known[title] = f"{title}\n\n{conditions()}\n\n{measured}"
+                parts = [known[title].strip() for title, *_ in SECTIONS.values() if title in known]
+                path.write_text("\n\n## ".join([INTRODUCTION, *parts]) + "\n")
+    readme = ROOT / "README.md"
+    before, start, rest = readme.read_text().partition(BEGIN)
+    _, end, after = rest.partition(END)
+    readme.write_text("".join([before, start, "\n", "\n".join(ratios(known)), "\n", end, after]))
 
 
 if __name__ == "__main__":
