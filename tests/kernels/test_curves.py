@@ -62,8 +62,8 @@ def furthest(curves: list[np.ndarray], exact: np.ndarray) -> np.ndarray:
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("in_use")
-@pytest.mark.parametrize("network", ["resnet20", "efficientnet_b0"])
-def test_a_curve_is_as_near_to_float64_as_float64_moved_by_rounding(network: str) -> None:
+def test_a_curve_is_as_near_to_float64_as_float64_moved_by_rounding() -> None:
+    network = "resnet20"
     with jax.enable_x64(True):
         exact = curve(network, jnp.float64)
         moved = furthest([curve(network, jnp.float64, MOVED, seed) for seed in (1, 2)], exact)

@@ -6,10 +6,11 @@ zlib.crc32(name)) and x = rng.standard_normal(shape) a running variance is 1 + 0
 one-dimensional `weight` 1 + 0.1 x, other vectors 0.1 x, and the rest x sqrt(2 / prod(shape[1:])), as float32.
 
 What float32 can be held to (torch itself against these): logits 4e-6, training logits 3e-5, gradient norms 1.2e-2 for
-the deep networks and 3e-4 for the plain ones. That was one order of sums on one processor; SE-ResNet-50's came to
-1.3e-2 here on one processor and to less on others, so the deep ones are given twice 1.2e-2. A bias in front of batch
-normalisation has gradient 0: torch's own comes to 6e-7 of the network's largest norm in float32 (VGG-16), so norms
-count from 1e-4 of that. In float64 everything agrees to 1e-8, counted from 1e-6.
+the deep networks and 3e-4 for the plain ones. That was one order of sums, and another turns over other ReLUs and maxima
+that stand on the edge (a thousandth of a gradient each): SE-ResNet-50's came to 1.3e-2 on one processor, VGG-11's to
+3.7e-4 with the kernels and 3.0e-4 without, so twice torch's are given. A bias in front of batch normalisation has
+gradient 0: torch's own comes to 6e-7 of the network's largest norm in float32 (VGG-16), so norms count from 1e-4 of
+that. In float64 everything agrees to 1e-8, counted from 1e-6.
 """
 
 import json
@@ -148,7 +149,7 @@ def test_the_references_are_the_nine():
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NETWORKS)
 def test_in_float32(name):
-    check(name, jnp.float32, Bounds(1e-5, 1e-4, 3e-4 if name in PLAIN else 2.4e-2, 1e-4, 1e-4))
+    check(name, jnp.float32, Bounds(1e-5, 1e-4, 6e-4 if name in PLAIN else 2.4e-2, 1e-4, 1e-4))
 
 
 @pytest.mark.slow
