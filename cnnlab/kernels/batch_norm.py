@@ -173,10 +173,7 @@ gradient_p = _primitive("batch_norm_gradient", _plain_gradient, _shapes_of_gradi
 
 def _kernel_may(context: Any) -> bool:
     """Whether the kernel may do an equation: on the CPU, on whole arrays whose sizes are known."""
-    module = context.module_context
-    if not lowering._switch["on"] or not lowering._one_device(module) or module.lowering_parameters.for_export:
-        return False
-    if tuple(context.platforms or module.platforms) != ("cpu",):
+    if not lowering.applies(context):
         return False
     x, of_channels = context.avals_in[0], context.avals_in[-1 if len(context.avals_in) == 3 else 2]
     if x.dtype.name not in ("float32", "bfloat16") or of_channels.dtype.name != "float32":

@@ -50,12 +50,22 @@ def _one_device(context: Any) -> bool:
     return False
 
 
+def switched_on() -> bool:
+    """Whether programs that are traced now are for the kernels; see `switched`."""
+    return _switch["on"]
+
+
+def applies(context: Any) -> bool:
+    """Whether a kernel may do an equation that is being lowered: on the CPU, on whole arrays, not for export."""
+    module = context.module_context
+    if not switched_on() or not _one_device(module) or module.lowering_parameters.for_export:
+        return False
+    return tuple(context.platforms or module.platforms) == ("cpu",)
+
+
 def _call_of(context: Any, parameters: dict[str, Any]) -> Call | None:
     """What oneDNN may do for an equation, or None where XLA's own rule stays."""
-    module = context.module_context
-    if not _switch["on"] or not _one_device(module) or module.lowering_parameters.for_export:
-        return None
-    if tuple(context.platforms or module.platforms) != ("cpu",) or parameters.get("out_sharding") is not None:
+    if not applies(context) or parameters.get("out_sharding") is not None:
         return None
     lhs, rhs = context.avals_in
     (out,) = context.avals_out

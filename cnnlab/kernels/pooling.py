@@ -86,15 +86,12 @@ def reduce_window_is_fast(dtype: np.dtype) -> bool:
     """Whether `jax.lax.reduce_window`, traced now for a maximum, is fast here, its gradient included."""
     if jax.default_backend() != "cpu":
         return True
-    return _installed["yes"] and lowering._switch["on"] and dtype.name in TYPES
+    return _installed["yes"] and lowering.switched_on() and dtype.name in TYPES
 
 
 def _pooling_of(context: Any, operand: Any, pooled: Any, parameters: dict[str, Any]) -> Pooling | None:
     """What the kernel may do for an equation, or None where XLA's own rule stays."""
-    module = context.module_context
-    if not lowering._switch["on"] or not lowering._one_device(module) or module.lowering_parameters.for_export:
-        return None
-    if tuple(context.platforms or module.platforms) != ("cpu",) or operand.dtype != pooled.dtype:
+    if not lowering.applies(context) or operand.dtype != pooled.dtype:
         return None
     if any(d != 1 for key in ("base_dilation", "window_dilation") for d in parameters.get(key, ())):
         return None

@@ -188,7 +188,7 @@ def conditions() -> str:
     peer = printed.stdout.strip() or "not installed"
     return (
         f"{datetime.now(UTC):%Y-%m-%d}; {os.cpu_count()} processors ({platform.machine()}), Python "
-        f"{platform.python_version()}, {packages}; peer: torch {peer}."
+        f"{platform.python_version()}, {packages}; peer: torch {peer} ({', '.join(speed.VARIANTS)})."
     )
 
 

@@ -2,7 +2,8 @@
 
 `python speed.py [--precision bfloat16] [--mode eval] [--rounds 5] [NET ...]` prints the table of milliseconds a step
 and of ratios. One process a side, which waits while another works; PyTorch's best of eager (contiguous and
-channels-last) and torch.compile counts, with cnnlab's allocator settings (kept) and with none (stock).
+channels-last) and torch.compile counts, with cnnlab's allocator settings (kept) and with none (stock). PEER_VARIANTS
+names fewer: compiling takes most of the time.
 """
 
 import argparse
@@ -19,7 +20,7 @@ from cases import CASES
 HERE = Path(__file__).parent
 PEER = os.environ.get("PEER_PYTHON", sys.executable)
 SECONDS = 1.5
-VARIANTS = ("contiguous", "channels_last", "compiled")
+VARIANTS = tuple(os.environ.get("PEER_VARIANTS", "contiguous channels_last compiled").split())
 
 
 class Worker:
