@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cnnlab.kernels import lowering
 from cnnlab.layers.pool import (
     AdaptiveAvgPool,
     AdaptiveMaxPool,
@@ -121,6 +122,14 @@ def test_the_gradient_of_a_maximum_goes_to_the_largest(window, stride, padding):
     assert np.count_nonzero(gradient) <= weights.size
 
 
+@pytest.fixture
+def no_kernels():
+    """As on a machine without them."""
+    with lowering.switched(False):
+        yield
+
+
+@pytest.mark.usefixtures("no_kernels")
 def test_without_kernels_the_gradient_of_a_maximum_is_shared_among_ties():
     gradient = jax.grad(lambda x: MaxPool(2, axes=2)(x).sum())
     x = np.zeros((1, 2, 4, 1), np.float32)
@@ -128,6 +137,7 @@ def test_without_kernels_the_gradient_of_a_maximum_is_shared_among_ties():
     np.testing.assert_array_equal(gradient(jnp.asarray(x))[0, ..., 0], [[0.25, 0.25, 0.5, 0], [0.25, 0.25, 0, 0.5]])
 
 
+@pytest.mark.usefixtures("no_kernels")
 def test_a_tie_of_three_still_shares_one_whole_gradient():
     gradient = jax.grad(lambda x: MaxPool(3, axes=1, padding="same")(x).sum())(jnp.zeros((1, 3, 1)))
     assert (np.asarray(gradient) > 0).all()
