@@ -38,6 +38,11 @@ def training_batch(prepared: Prepared, order: np.ndarray, i: int, batch_size: in
     return _batch(prepared, prepared.splits["train"][order], i, batch_size)
 
 
+def epoch_places(prepared: Prepared, order: np.ndarray, batch_size: int) -> tuple[np.ndarray, np.ndarray]:
+    """Of all batches of an epoch, as `training_batch` makes them, index and mask: [step, batch], int32 and bool."""
+    return _places(prepared.splits["train"][order], np.arange(steps_per_epoch(len(order), batch_size)), batch_size)
+
+
 def evaluation_batches(prepared: Prepared, split: str, batch_size: int) -> Iterator[Batch]:
     """All batches of a split in the order of its indices, the last one filled up and masked."""
     indices = prepared.splits[split]
@@ -46,7 +51,11 @@ def evaluation_batches(prepared: Prepared, split: str, batch_size: int) -> Itera
 
 
 def _batch(prepared: Prepared, indices: np.ndarray, i: int, batch_size: int) -> Batch:
-    places = np.arange(i * batch_size, (i + 1) * batch_size)
-    index = np.take(indices, places, mode="wrap")
-    mask = places < len(indices)
-    return Batch(prepared.dataset.x[index], prepared.dataset.y[index], mask, index.astype(np.int32))
+    (index,), (mask,) = _places(indices, np.array([i]), batch_size)
+    return Batch(prepared.dataset.x[index], prepared.dataset.y[index], mask, index)
+
+
+def _places(indices: np.ndarray, batches: np.ndarray, batch_size: int) -> tuple[np.ndarray, np.ndarray]:
+    """Index and mask of these batches out of those that `indices` make."""
+    places = batches[:, None] * batch_size + np.arange(batch_size)
+    return np.take(indices, places, mode="wrap").astype(np.int32), places < len(indices)

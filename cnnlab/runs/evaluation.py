@@ -67,7 +67,7 @@ def load_state(
     notes = []
     for candidate in candidates:
         try:
-            state = checkpoint.load(candidate, program.host_state)
+            state = program.placed(checkpoint.load(candidate, program.host_state))
         except RunError as error:
             notes.append(str(error))
             continue

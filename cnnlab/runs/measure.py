@@ -5,20 +5,20 @@ import math
 import os
 import sys
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import jax
 
 from cnnlab import kernels
-from cnnlab.data.batches import Batch, evaluation_batches, order, steps_per_epoch, training_batch
+from cnnlab.data.batches import Batch, evaluation_batches, steps_per_epoch
 from cnnlab.data.memory import processors
 from cnnlab.data.prepare import Prepared
 from cnnlab.runs.network import Network
-from cnnlab.runs.rounds import Round, Timed, Work, products, steps_in, timed_round
+from cnnlab.runs.rounds import Round, Timed, Work, each, products, steps_in, timed_round
 from cnnlab.spec.schema import Experiment
 from cnnlab.trace.cost import totals, training_multiply_adds
+from cnnlab.train.feed import Feed
 from cnnlab.train.step import Program, Sizes, compile_program
 
 ROUNDS = 5  # odd, so that the median is one of them
@@ -137,9 +137,10 @@ def _compiled(
     memory is not among them.
     """
     state, size = program.initial_state, experiment.data.batch_size
-    batch = next(_training_batches(experiment, prepared))
+    feed = Feed(program, experiment, prepared)
     before = time.perf_counter()
-    step = program.train_step.lower(state, batch.x, batch.y, batch.mask).compile()  # pyright: ignore[reportFunctionMemberAccess]
+    feed.begin(0, state)
+    step = feed.lowered(state).compile()
     between = time.perf_counter()
     batch = next(evaluation_batches(prepared, split, size))
     program.evaluate.lower(state.params, state.stats, batch.x, batch.y).compile()  # pyright: ignore[reportFunctionMemberAccess]
@@ -159,30 +160,30 @@ def _compiled(
 
 def _work(program: Program, experiment: Experiment, prepared: Prepared, split: str) -> dict[str, Work]:
     """Training, which goes on from step to step, and evaluation of what it has come to."""
-    state = program.initial_state
+    state, feed = program.initial_state, Feed(program, experiment, prepared)
+    epoch, done = 0, program.steps_per_epoch
 
-    def train(batch: Batch) -> Any:
-        nonlocal state
-        state = program.train_step(state, batch.x, batch.y, batch.mask)
-        return state
+    def train(steps: int) -> tuple[Any, float]:
+        """Goes on where it stopped, from epoch to epoch."""
+        nonlocal state, epoch, done
+        before = feed.data_seconds
+        while steps:
+            if done == program.steps_per_epoch:
+                feed.begin(epoch, state)
+                epoch, done = epoch + 1, 0
+            count = min(steps, program.steps_per_epoch - done)
+            state = feed.advance(state, done, count)
+            steps, done = steps - count, done + count
+        return state, feed.data_seconds - before
 
     def evaluate(batch: Batch) -> Any:
         return program.evaluate(state.params, state.stats, batch.x, batch.y)
 
     passes = (evaluation_batches(prepared, split, experiment.data.batch_size) for _ in itertools.count())
     return {
-        "training": Work(_training_batches(experiment, prepared), train),
-        "evaluation": Work(itertools.chain.from_iterable(passes), evaluate),
+        "training": train,
+        "evaluation": each(itertools.chain.from_iterable(passes), evaluate),
     }
-
-
-def _training_batches(experiment: Experiment, prepared: Prepared) -> Iterator[Batch]:
-    """The batches of one epoch after the other, as the loop of training has them."""
-    count, size = prepared.counts["train"], experiment.data.batch_size
-    for epoch in itertools.count():
-        shuffled = order(experiment.seed, epoch, count)
-        for i in range(steps_per_epoch(count, size)):
-            yield training_batch(prepared, shuffled, i, size)
 
 
 def _process_peak() -> int | None:

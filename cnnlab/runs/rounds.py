@@ -22,12 +22,23 @@ class Round:
     data_seconds: float
 
 
-@dataclass(frozen=True)
-class Work:
-    """What a step does to a batch: `call(batch)` gives arrays that are ready when all that was asked before is."""
+Work = Callable[[int], tuple[Any, float]]
+"""Does so many steps; gives arrays that are ready when all of them are, and the seconds that went by on batches."""
 
-    batches: Iterator[Any]
-    call: Callable[[Any], Any]
+
+def each(batches: Iterator[Any], call: Callable[[Any], Any]) -> Work:
+    """A step of work is a call with the next batch."""
+
+    def work(steps: int) -> tuple[Any, float]:
+        data_seconds, result = 0.0, None
+        for _ in range(steps):
+            before = time.perf_counter()
+            batch = next(batches)
+            data_seconds += time.perf_counter() - before
+            result = call(batch)
+        return result, data_seconds
+
+    return work
 
 
 @dataclass(frozen=True)
@@ -66,7 +77,7 @@ def products(precision: str) -> tuple[Work, int]:
         # Entries of deviation side**-0.5 make products of the same size again, and no numbers of a special kind.
         keys = jax.random.split(jax.random.key(0))
         a, b = (jax.random.normal(key, (side, side), precision) * side**-0.5 for key in keys)
-        work = Work(itertools.repeat((a, b)), lambda pair: product(*pair))
+        work = each(itertools.repeat((a, b)), lambda pair: product(*pair))
         timed_round(work, 1)
         if timed_round(work, 1).seconds >= PRODUCT_SECONDS or side >= LARGEST_SIDE:
             return work, side
@@ -84,13 +95,8 @@ def steps_in(work: Work, seconds: float) -> int:
 
 def timed_round(work: Work, steps: int) -> Round:
     """Runs `steps` steps. Nobody waits for the device before the last of them, which it finishes last."""
-    data_seconds, result = 0.0, None
     started = time.perf_counter()
-    for _ in range(steps):
-        before = time.perf_counter()
-        batch = next(work.batches)
-        data_seconds += time.perf_counter() - before
-        result = work.call(batch)
+    result, data_seconds = work(steps)
     jax.block_until_ready(result)
     return Round(steps, time.perf_counter() - started, data_seconds)
 

@@ -7,9 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import jax
-import jax.numpy as jnp
-
 from cnnlab import kernels
 from cnnlab.data.prepare import Prepared, describe, splits_csv
 from cnnlab.errors import Diverged, Interrupted, RunError
@@ -150,7 +147,7 @@ def _first_state(experiment: Experiment, prepared: Prepared, program: Program) -
         return program.initial_state
     network = build(experiment.model, prepared.input_shape, len(prepared.classes), init=Initializer())
     weights = load_weights(experiment.model, network, prepared.input_shape)
-    return jax.tree.map(jnp.array, with_weights(program.host_state, weights))
+    return program.placed(with_weights(program.host_state, weights))
 
 
 def restore(run: Run, program: Program) -> tuple[State | None, int, list[str]]:
@@ -162,7 +159,7 @@ def restore(run: Run, program: Program) -> tuple[State | None, int, list[str]]:
     state, epoch = None, 0
     for candidate in reversed(checkpoint.stored(run.checkpoints)):
         try:
-            state, epoch = checkpoint.load(candidate, program.host_state), candidate.epoch
+            state, epoch = program.placed(checkpoint.load(candidate, program.host_state)), candidate.epoch
             break
         except RunError as error:
             damaged.append(candidate)

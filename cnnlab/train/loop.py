@@ -8,17 +8,19 @@ from dataclasses import dataclass
 import jax
 import numpy as np
 
-from cnnlab.data.batches import order, training_batch
 from cnnlab.data.prepare import Prepared
 from cnnlab.errors import Diverged
 from cnnlab.metrics.confusion import classification_report
 from cnnlab.spec.schema import Experiment
 from cnnlab.tasks.classification import Sums
+from cnnlab.train import devices
 from cnnlab.train.evaluate import evaluate
+from cnnlab.train.feed import Feed
 from cnnlab.train.state import State
 from cnnlab.train.step import UNREASONABLE, Program
 
 PROGRESS_SECONDS = 0.5  # how often the device is asked for figures while it works
+DISPATCH_SECONDS = 0.25  # for how long the device gets work at once: a signal waits as long
 
 
 @dataclass(frozen=True)
@@ -58,25 +60,26 @@ def fit(
 
     Raises Diverged, with the step, and Stopped as soon as `asked_to_stop` says so.
     """
+    feed, at_once = Feed(program, experiment, prepared), 1
+    steps, size, examples = program.steps_per_epoch, experiment.data.batch_size, prepared.counts["train"]
     for current in range(epoch, experiment.train.epochs):
-        started, seen = time.perf_counter(), 0
-        shuffled = order(experiment.seed, current, prepared.counts["train"])
-        last_report = started
-        train_step = program.step_of(current)
-        for i in range(int(state.step) - current * program.steps_per_epoch, program.steps_per_epoch):
+        started = last_report = time.perf_counter()
+        begun = done = int(state.step) - current * steps
+        if done < steps:
+            feed.begin(current, state)
+        while done < steps:
             if asked_to_stop():
                 check_finite(state, len(prepared.classes))  # nothing that has diverged is saved
                 raise Stopped(state)
-            batch = training_batch(prepared, shuffled, i, experiment.data.batch_size)
-            state = train_step(state, batch.x, batch.y, batch.mask)
-            seen += int(batch.mask.sum())
-            now = time.perf_counter()
+            count, before = min(at_once, steps - done), time.perf_counter()
+            state = jax.block_until_ready(feed.advance(state, done, count))
+            done, now = done + count, time.perf_counter()
+            at_once = max(1, int(count * DISPATCH_SECONDS / (now - before)))
             if now - last_report > PROGRESS_SECONDS:
                 last_report = now
                 check_finite(state, len(prepared.classes))
-                means = state.sums.means()
-                speed = seen / (time.perf_counter() - started)
-                yield Progress(current + 1, int(state.step), means["loss"], speed)
+                speed = (min(done * size, examples) - begun * size) / (now - started)
+                yield Progress(current + 1, int(state.step), state.sums.means()["loss"], speed)
         check_finite(state, len(prepared.classes))
         trained = time.perf_counter() - started
         row = {"epoch": current + 1, "step": int(state.step)}
@@ -84,8 +87,8 @@ def fit(
         row |= _validate(program, experiment, prepared, state, asked_to_stop)
         row["learning_rate"] = float(program.rate(np.int32(row["step"] - 1)))  # type: ignore[arg-type]
         row["seconds"] = round(time.perf_counter() - started, 3)
-        row["images_per_second"] = round(seen / max(trained, 1e-9), 1)
-        state = state._replace(sums=jax.device_put(Sums.zero()))
+        row["images_per_second"] = round((examples - min(begun * size, examples)) / max(trained, 1e-9), 1)
+        state = state._replace(sums=devices.replicated(Sums.zero(), program.mesh))
         yield EpochEnd(row, state)
 
 

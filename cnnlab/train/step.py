@@ -1,10 +1,10 @@
-"""The compiled functions of a run: one step of training, one batch of evaluation."""
+"""The compiled functions of a run: steps of training, one batch of evaluation."""
 
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -12,6 +12,7 @@ import numpy as np
 import optax
 from flax import nnx
 from jax import Array
+from jax.sharding import Mesh
 
 from cnnlab import kernels
 from cnnlab.data.augment import augment, scale
@@ -26,6 +27,7 @@ from cnnlab.optim.schedules import Rate, schedule
 from cnnlab.spec.schema import Experiment
 from cnnlab.tasks import classification
 from cnnlab.tasks.classification import Outcome
+from cnnlab.train import devices
 from cnnlab.train.freeze import frozen_mask, hold_statistics
 from cnnlab.train.precision import forward
 from cnnlab.train.state import State, initial, split
@@ -36,32 +38,56 @@ Values = Array | np.ndarray
 UNREASONABLE = 1000.0
 
 
-@dataclass(frozen=True)
-class Program:
-    """A spec, compiled: what the loop calls. Each function is traced and compiled once.
+class Examples(NamedTuple):
+    """All examples of a source on the device: x [example, *space, channel], y [example]."""
 
-    With `model.unfreeze_at_epoch` there is a second step, for the epochs from there on, and the optimizer begins
-    anew with it: of what was frozen it remembers gradients of 0, and Adam would take several times the rate.
+    x: Array
+    y: Array
+
+
+class Steps(NamedTuple):
+    """The step in two forms, which give the same bits.
+
+    one(state, x, y, mask): a batch that comes from the host.
+    many(state, examples, places, mask, count): `count` steps in one dispatch; batch i of the epoch is
+    `examples[places[i]]`, with places and mask [step of the epoch, batch].
     """
 
-    train_step: Callable[[State, Values, Values, Values], State]
-    unfrozen_step: Callable[[State, Values, Values, Values], State] | None
+    one: Callable[[State, Values, Values, Values], State]
+    many: Callable[[State, Examples, Values, Values, int], State]
+
+
+@dataclass(frozen=True)
+class Program:
+    """A spec, compiled: what the loop calls. Each function is traced and compiled once, at its first call.
+
+    With `model.unfreeze_at_epoch` there are second steps, for the epochs from there on, and the optimizer begins
+    anew with them: of what was frozen it remembers gradients of 0, and Adam would take several times the rate.
+    """
+
+    first: Steps
+    unfrozen: Steps | None
     unfreeze_at_epoch: int | None
     evaluate: Callable[[Any, Any, Values, Values], Outcome]
     host_state: State
     steps_per_epoch: int
     rate: Rate
+    mesh: Mesh | None
 
     @property
     def initial_state(self) -> State:
         """The state before the first step: fresh arrays on the device each time, since a step takes its state over."""
-        return jax.tree.map(jnp.array, self.host_state)
+        return self.placed(self.host_state)
 
-    def step_of(self, epoch: int) -> Callable[[State, Values, Values, Values], State]:
-        """The step of an epoch, counted from 0."""
-        if self.unfrozen_step is None or self.unfreeze_at_epoch is None or epoch < self.unfreeze_at_epoch:
-            return self.train_step
-        return self.unfrozen_step
+    def placed(self, state: State) -> State:
+        """A copy of the state where the steps want it: on every device that shares in them."""
+        return devices.replicated(state, self.mesh)
+
+    def steps_of(self, epoch: int) -> Steps:
+        """The steps of an epoch, counted from 0."""
+        if self.unfrozen is None or self.unfreeze_at_epoch is None or epoch < self.unfreeze_at_epoch:
+            return self.first
+        return self.unfrozen
 
 
 @dataclass(frozen=True)
@@ -97,19 +123,39 @@ def compile_program(experiment: Experiment, sizes: Sizes) -> Program:
     steps = steps_per_epoch(sizes.examples, experiment.data.batch_size)
     rate = schedule(experiment.optimizer.learning_rate, steps_per_epoch=steps, epochs=experiment.train.epochs)
     transform = optimizer(experiment.optimizer, rate)
-    step = partial(_train_step, frozen_graph, frozen_mask(params, spec.freeze), None, transform, experiment, sizes)
-    options = recompute.compiler_options() if experiment.train.remat else {}
+    mesh = devices.mesh_for(experiment.data.batch_size)
+    step = partial(_train_step, frozen_graph, frozen_mask(params, spec.freeze), None)
     first = None if spec.unfreeze_at_epoch is None else spec.unfreeze_at_epoch * steps
-    unfrozen = partial(_train_step, graph, frozen_mask(params, ()), first, transform, experiment, sizes)
+    unfrozen = partial(_train_step, graph, frozen_mask(params, ()), first)
+    rest = (transform, experiment, sizes, mesh)
     return Program(
-        jax.jit(step, donate_argnums=0, compiler_options=options),
-        None if spec.unfreeze_at_epoch is None else jax.jit(unfrozen, donate_argnums=0, compiler_options=options),
+        _compiled(partial(step, *rest), steps, experiment, mesh),
+        None if first is None else _compiled(partial(unfrozen, *rest), steps, experiment, mesh),
         spec.unfreeze_at_epoch,
-        jax.jit(partial(_evaluate, graph, experiment, sizes)),
+        jax.jit(partial(_evaluate, graph, experiment, sizes, mesh)),
         initial(params, stats, transform),
         steps,
         jax.jit(rate),
+        mesh,
     )
+
+
+def _compiled(step: Callable[..., State], steps: int, experiment: Experiment, mesh: Mesh | None) -> Steps:
+    """Both forms of a step of an epoch that has so many `steps`."""
+
+    def many(state: State, examples: Examples, places: Array, mask: Array, count: Array) -> State:
+        def next_step(_: Array, state: State) -> State:
+            i = state.step % steps
+            return step(state, *(values[places[i]] for values in examples), mask[i])
+
+        return jax.lax.fori_loop(0, count, next_step, state)
+
+    settings: dict[str, Any] = {"donate_argnums": 0}
+    if experiment.train.remat:
+        settings["compiler_options"] = recompute.compiler_options()
+    if mesh is not None:
+        settings["out_shardings"] = devices.everywhere(mesh)
+    return Steps(jax.jit(step, **settings), jax.jit(many, **settings))
 
 
 def _train_step(
@@ -119,6 +165,7 @@ def _train_step(
     transform: optax.GradientTransformation,
     experiment: Experiment,
     sizes: Sizes,
+    mesh: Mesh | None,
     state: State,
     x: Array,
     y: Array,
@@ -131,6 +178,7 @@ def _train_step(
     """
     key = jax.random.fold_in(jax.random.key(np.uint32(experiment.seed)), state.step)
     augment_key, model_key = jax.random.split(key)
+    x = devices.shared(x, mesh)
     x = (augment(scale(x), augment_key, experiment.data.augment, sizes.std) - sizes.mean) / sizes.std
 
     def mean_loss(params: Any) -> tuple[Array, tuple[Array, Array, Any]]:
@@ -165,9 +213,16 @@ def _train_step(
 
 
 def _evaluate(
-    graph: nnx.GraphDef, experiment: Experiment, sizes: Sizes, params: Any, stats: Any, x: Array, y: Array
+    graph: nnx.GraphDef,
+    experiment: Experiment,
+    sizes: Sizes,
+    mesh: Mesh | None,
+    params: Any,
+    stats: Any,
+    x: Array,
+    y: Array,
 ) -> Outcome:
     """What the model says of one batch, padding included."""
     model = nnx.merge(graph, params, stats)
-    logits = forward(model, (scale(x) - sizes.mean) / sizes.std, experiment.precision)
+    logits = forward(model, (scale(devices.shared(x, mesh)) - sizes.mean) / sizes.std, experiment.precision)
     return classification.outcome(experiment.loss, logits, y)

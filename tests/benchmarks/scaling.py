@@ -4,11 +4,14 @@ Writes scaling.png beside this file; `tables` gives the same figures as lines of
 """
 
 import gc
+import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from cases import Case
-from speed_cnnlab import experiment_of, milliseconds, program_of, steps_of
+from speed import Worker
+from speed_cnnlab import experiment_of, milliseconds, program_of, works
 
 from cnnlab.cli.process import keep_memory
 from cnnlab.report.style import QUIET, TRAIN, VALIDATION, new_figure, png
@@ -17,14 +20,15 @@ PICTURE = Path(__file__).with_name("scaling.png")
 SECONDS = 1.0
 BATCHES = (1, 4, 16, 64, 256, 1024)
 SIDES = (32, 64, 128, 256, 512)
+DEVICES = (1, 2, 4, 8)
 DEPTHS = (20, 32, 44, 56, 110)
 LENET, RESNET = {"name": "lenet5"}, {"name": "resnet18", "stem": "small"}
 Curve = dict[int, float]
 
 
 def images_per_second(case: Case, mode: str) -> float:
-    step = steps_of(case, experiment_of(case))[mode]
-    found = case.batch / milliseconds(step, SECONDS) * 1e3
+    work = works(case, experiment_of(case))[mode]
+    found = case.batch / milliseconds(work, SECONDS) * 1e3
     gc.collect()
     return found
 
@@ -57,9 +61,25 @@ def over_depths() -> dict[str, Curve]:
     for (name, curve), recomputed in zip(found.items(), (False, True), strict=True):
         for depth in DEPTHS:
             case = Case(name, {"name": f"resnet{depth}"}, 64, (32, 32, 3), 10)
-            made, batch = program_of(case, experiment_of(case, remat=recomputed))
-            compiled = made.train_step.lower(made.initial_state, *batch).compile()
+            made, _ = program_of(case, experiment_of(case, remat=recomputed))
+            batch = (np.zeros((64, 32, 32, 3), np.uint8), np.zeros(64, np.int32), np.ones(64, bool))
+            compiled = made.first.one.lower(made.initial_state, *batch).compile()
             curve[depth] = compiled.memory_analysis().temp_size_in_bytes / 1e6
+    return found
+
+
+def over_devices() -> dict[str, Curve]:
+    """Images/s of training over devices that XLA makes out of the same cores, which share each batch."""
+    nets, found = {"LeNet-5": 128, "ResNet-18 CIFAR": 64}, {}
+    for name, batch in nets.items():
+        for kernels in ("on", "off"):
+            curve = found[f"{name}, kernels {kernels}"] = {}
+            for n in DEVICES:
+                flags = f"--xla_force_host_platform_device_count={n}"
+                worker = Worker(sys.executable, "speed_cnnlab.py", XLA_FLAGS=flags, CNNLAB_KERNELS=kernels)
+                taken = worker.ask(name=name, mode="train", precision="float32", seconds=SECONDS)
+                curve[n] = batch / taken * 1e3
+                worker.close()
     return found
 
 
@@ -96,6 +116,7 @@ def tables() -> list[str]:
     PICTURE.write_bytes(picture({**panels, ("MB a step", "layers"): depths} | panels))
     lines = rows("images/s by images in a step", batches)
     lines += ["", *rows("images/s by side of the image, 4 in a step", sides)]
+    lines += ["", *rows("images/s by devices on the same cores", over_devices())]
     return [*lines, "", *rows("MB of activations by layers (ResNet for 32x32, 64 images)", depths)]
 
 

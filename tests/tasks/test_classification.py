@@ -166,7 +166,7 @@ def test_a_step_with_auxiliary_classifiers_against_numpy(monkeypatch):
     rate = float(program.rate(jnp.int32(0)))
     assert rate == 1
     before = program.evaluate(program.initial_state.params, program.initial_state.stats, x, labels)
-    after = program.train_step(program.initial_state, x, labels, mask)
+    after = program.first.one(program.initial_state, x, labels, mask)
     for name, gradient in wanted.items():
         np.testing.assert_allclose(after.params[name], weights[name] - rate * gradient, atol=1e-5, err_msg=name)
     assert after.sums.means()["loss"] == pytest.approx(losses["head"][mask].mean(), rel=1e-5), "the main one's alone"

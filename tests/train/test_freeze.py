@@ -13,10 +13,11 @@ from cnnlab.layers.initialize import Initializer
 from cnnlab.layers.mode import EVALUATION, Mode
 from cnnlab.models import build
 from cnnlab.spec.load import load
+from cnnlab.train import loop
 from cnnlab.train.freeze import Trainable, frozen_mask, hold_statistics, trainable
 from cnnlab.train.loop import EpochEnd, Stopped, fit
 from cnnlab.train.state import named_leaves, split
-from tests.train.test_step import bits, epochs, never, program_of
+from tests.train.test_step import bits, epochs, form_used, never, program_of
 
 LAYERS = """[
   conv: {name: conv1, features: 4, kernel: 3, bias: false}, batch_norm: {name: norm1}, relu,
@@ -64,7 +65,7 @@ def first_step(small, *overrides):
     _, prepared, program = program_of(small, NET, PLAIN, *overrides)
     batch = training_batch(prepared, np.arange(prepared.counts["train"]), 0, 16)
     assert batch.mask.all()
-    state = on_host(program.train_step(program.initial_state, *batch[:3]))
+    state = on_host(program.first.one(program.initial_state, *batch[:3]))
     x = (batch.x.astype(np.float32) / 255 - prepared.mean) / prepared.std
     return program.host_state, state, x, batch.y
 
@@ -156,12 +157,12 @@ def test_with_every_normalisation_frozen_training_sees_what_evaluation_sees(smal
     # Statistics that are not those of the batch, so that the two ways differ.
     state = state._replace(stats=jax.tree.map(lambda leaf: leaf + 0.5, state.stats))
     outcome = program.evaluate(state.params, state.stats, batch.x, batch.y)
-    after = program.train_step(state, *batch[:3])
+    after = program.first.one(state, *batch[:3])
     assert after.sums.means()["loss"] == pytest.approx(float(np.mean(outcome.loss)), rel=1e-5)
     _, _, unfrozen = program_of(small, NET, PLAIN)
     fresh = unfrozen.initial_state
     fresh = fresh._replace(stats=jax.tree.map(lambda leaf: leaf + 0.5, fresh.stats))
-    other = unfrozen.train_step(fresh, *batch[:3])
+    other = unfrozen.first.one(fresh, *batch[:3])
     assert abs(other.sums.means()["loss"] - after.sums.means()["loss"]) > 1e-3
 
 
@@ -263,12 +264,12 @@ def test_the_epochs_before_are_those_of_a_frozen_training(small):
 
 def test_the_step_of_an_epoch(small):
     *_, program = program_of(small, NET, FREEZE, "model.unfreeze_at_epoch=2")
-    assert [program.step_of(epoch) is program.train_step for epoch in range(4)] == [True, True, False, False]
-    assert program.step_of(2) is program.unfrozen_step is program.step_of(3)
+    assert [program.steps_of(epoch) is program.first for epoch in range(4)] == [True, True, False, False]
+    assert program.steps_of(2) is program.unfrozen is program.steps_of(3)
     for overrides in ([FREEZE], []):
         *_, program = program_of(small, NET, *overrides)
-        assert program.unfrozen_step is None
-        assert program.step_of(3) is program.train_step
+        assert program.unfrozen is None
+        assert program.steps_of(3) is program.first
 
 
 def test_unfreezing_compiles_one_more_step_and_nothing_else(small):
@@ -282,13 +283,14 @@ def test_unfreezing_compiles_one_more_step_and_nothing_else(small):
     first = compiled_by_epoch[0]
     assert first > 0, "the listener hears compilations"
     assert compiled_by_epoch == [first, first, first + 1, first + 1]
-    for function in (program.train_step, program.unfrozen_step, program.evaluate):
+    for function in (*form_used(program.first), *form_used(program.unfrozen), program.evaluate):
         assert function._cache_size() == 1  # type: ignore[attr-defined, union-attr]
 
 
 @pytest.mark.parametrize("stop_at", [2, 4, 5, 7])
-def test_stopping_on_either_side_of_the_boundary_and_going_on_gives_the_same_bits(small, stop_at):
+def test_stopping_on_either_side_of_the_boundary_and_going_on_gives_the_same_bits(small, stop_at, monkeypatch):
     """Four steps make an epoch, and the second epoch trains all: stopped before it, at its start, inside it."""
+    monkeypatch.setattr(loop, "DISPATCH_SECONDS", 0.0)
     experiment, prepared, program = program_of(small, NET, FREEZE, AT_1, "train.epochs=2")
     *_, whole = fit(program, experiment, prepared, program.initial_state, 0, never)
 
@@ -326,7 +328,7 @@ def test_adam_begins_anew_and_takes_the_rate_at_most(small, name):
     )
     program, state, batch = run_to_the_boundary(small, optimizer)
     before = on_host(state)
-    after = program.step_of(1)(state, *batch[:3])
+    after = program.steps_of(1).one(state, *batch[:3])
     delta = change(before.params, after.params)
     largest = max(float(np.abs(leaf).max()) for leaf in delta.values())
     assert largest == pytest.approx(0.01, rel=1e-3)
@@ -343,7 +345,7 @@ def test_weight_decay_gathers_no_momentum_while_frozen(small):
         fresh = program.initial_state
         state = state._replace(params=fresh.params, stats=fresh.stats)  # the two have trained apart
         before = on_host(state)
-        found[name] = change(before.params, program.step_of(1)(state, *batch[:3]).params)
+        found[name] = change(before.params, program.steps_of(1).one(state, *batch[:3]).params)
     for leaf, delta in found["sgd"].items():
         np.testing.assert_allclose(found["momentum"][leaf], delta, rtol=1e-4, atol=1e-7, err_msg=leaf)
 
@@ -357,7 +359,7 @@ def test_the_schedule_goes_on_where_the_optimizer_begins_anew(small):
         fresh = program.initial_state
         state = state._replace(params=fresh.params, stats=fresh.stats)
         before = on_host(state)
-        delta = change(before.params, program.step_of(1)(state, *batch[:3]).params)
+        delta = change(before.params, program.steps_of(1).one(state, *batch[:3]).params)
         rates[schedule] = delta["head.bias"], float(program.rate(np.int32(4)))
     factor = rates["cosine"][1] / rates["constant"][1]
     assert factor == pytest.approx((1 + np.cos(np.pi * 5 / 8)) / 2)
@@ -384,7 +386,8 @@ def test_a_rate_of_its_own_scales_the_change_and_the_last_match_counts(small):
 
 
 @pytest.mark.parametrize("stop_at", [2, 6])
-def test_training_with_rates_of_their_own_goes_on_to_the_same_bits(small, stop_at):
+def test_training_with_rates_of_their_own_goes_on_to_the_same_bits(small, stop_at, monkeypatch):
+    monkeypatch.setattr(loop, "DISPATCH_SECONDS", 0.0)
     overrides = [NET, 'optimizer.layer_rates={"conv*": 0.1, head: 2}', "train.epochs=2"]
     experiment, prepared, program = program_of(small, *overrides)
     *_, whole = fit(program, experiment, prepared, program.initial_state, 0, never)

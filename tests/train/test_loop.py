@@ -57,6 +57,7 @@ def test_rows_hold_what_the_history_records(small):
 
 def test_progress_comes_while_an_epoch_runs(small, monkeypatch):
     monkeypatch.setattr(loop, "PROGRESS_SECONDS", 0.0)
+    monkeypatch.setattr(loop, "DISPATCH_SECONDS", 0.0)
     experiment, prepared, program = program_of(small, "train.epochs=1")
     events = list(fit(program, experiment, prepared, program.initial_state, 0, never))
     progress = [event for event in events if isinstance(event, Progress)]

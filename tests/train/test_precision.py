@@ -64,9 +64,9 @@ def products(jaxpr: Any) -> list[str]:
 
 def test_what_is_multiplied_is_bfloat16_and_what_is_kept_is_not():
     program = program_of("bfloat16")
-    step = program.train_step.trace(program.initial_state, *batch()).jaxpr  # type: ignore[attr-defined]
+    step = program.first.one.trace(program.initial_state, *batch()).jaxpr  # type: ignore[attr-defined]
     assert set(products(step.jaxpr)) == {"bfloat16"}
-    state = program.train_step(program.initial_state, *batch())
+    state = program.first.one(program.initial_state, *batch())
     kept = {leaf.dtype.name for leaf in jax.tree.leaves((state.params, state.stats, state.sums.loss))}
     assert kept == {"float32"}
     types = jax.tree.map(lambda leaf: leaf.dtype, (program.initial_state, state))
@@ -78,7 +78,7 @@ def test_what_is_multiplied_is_bfloat16_and_what_is_kept_is_not():
 def test_float32_has_nothing_narrow_in_it():
     program = program_of("float32")
     arguments = program.initial_state, *batch()
-    assert "bf16" not in str(program.train_step.trace(*arguments).jaxpr)  # type: ignore[attr-defined]
+    assert "bf16" not in str(program.first.one.trace(*arguments).jaxpr)  # type: ignore[attr-defined]
 
 
 def test_ten_steps_are_near_those_in_float32():
@@ -89,7 +89,7 @@ def test_ten_steps_are_near_those_in_float32():
         state, found = program.initial_state, []
         for _ in range(10):
             before = float(state.sums.loss)
-            state = program.train_step(state, *batch())
+            state = program.first.one(state, *batch())
             found.append((float(state.sums.loss) - before) / BATCH)
         losses.append(found)
         ends.append((state.params, state.stats))

@@ -123,7 +123,7 @@ def test_a_run_takes_the_same_steps_and_evaluates_alike(freeze):
         program = compile_program(parse(text, "s", overrides), sizes)
         state = program.initial_state
         for epoch in (0, 1):
-            state = program.step_of(epoch)(state, *batch)
+            state = program.steps_of(epoch).one(state, *batch)
         found.append((state, program.evaluate(state.params, state.stats, *batch[:2])))
     (before, said), (after, says) = found
     jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-4, atol=1e-5), before.params, after.params)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
@@ -10,9 +11,10 @@ import pytest
 from cnnlab.data.batches import Batch, order, training_batch
 from cnnlab.data.prepare import prepare
 from cnnlab.spec.load import load
+from cnnlab.train import loop
 from cnnlab.train.loop import EpochEnd, Stopped, fit
 from cnnlab.train.state import named_leaves
-from cnnlab.train.step import Sizes, compile_program
+from cnnlab.train.step import Sizes, Steps, compile_program
 
 
 def program_of(spec: Path, *overrides: str):
@@ -30,6 +32,11 @@ def epochs(*arguments) -> Iterator[dict[str, float]]:
     return (event.row for event in fit(*arguments) if isinstance(event, EpochEnd))
 
 
+def form_used(steps: Steps) -> list[Any]:
+    """Of the two forms of a step, those that were compiled."""
+    return [form for form in steps if form._cache_size()]  # type: ignore[attr-defined]
+
+
 def bits(tree) -> dict[str, bytes]:
     return {name: np.asarray(leaf).tobytes() for name, leaf in named_leaves(tree).items()}
 
@@ -44,7 +51,7 @@ def test_training_compiles_one_step_and_one_evaluation_and_nothing_after_the_fir
             compiled_by_epoch.append(events.count("/jax/core/compile/backend_compile_duration"))
     assert compiled_by_epoch[0] > 0, "the listener hears compilations"
     assert set(compiled_by_epoch) == {compiled_by_epoch[0]}
-    assert program.train_step._cache_size() == 1  # type: ignore[attr-defined]
+    assert len(form_used(program.first)) == 1
     assert program.evaluate._cache_size() == 1  # type: ignore[attr-defined]
 
 
@@ -58,8 +65,9 @@ def test_two_trainings_give_the_same_bits_and_another_seed_does_not(small):
 
 
 @pytest.mark.parametrize("stop_at", [0, 1, 3, 4, 6])
-def test_stopping_anywhere_and_going_on_gives_the_same_bits(small, stop_at):
+def test_stopping_anywhere_and_going_on_gives_the_same_bits(small, stop_at, monkeypatch):
     """Inside an epoch, at its end and before the first step; four steps make an epoch."""
+    monkeypatch.setattr(loop, "DISPATCH_SECONDS", 0.0)
     experiment, prepared, program = program_of(small, "train.epochs=2")
     *_, whole = fit(program, experiment, prepared, program.initial_state, 0, never)
 
@@ -84,7 +92,7 @@ def test_padding_changes_nothing_but_batch_statistics(small):
         assert 0 < batch.mask.sum() < 16, "the last batch of the epoch is a padded one"
         x = batch.x.copy()
         x[~batch.mask] = filler
-        states.append(program.train_step(program.initial_state, x, batch.y, batch.mask))
+        states.append(program.first.one(program.initial_state, x, batch.y, batch.mask))
     assert bits(states[0]) == bits(states[1])
     assert int(states[0].sums.examples) == batch.mask.sum()
 
@@ -101,7 +109,7 @@ def test_one_step_of_sgd_against_numpy(small):
     p = np.exp(logits - logits.max(1, keepdims=True))
     p /= p.sum(1, keepdims=True)
     error = (p - np.eye(3)[batch.y]) / 16
-    state = program.train_step(program.initial_state, *batch[:3])
+    state = program.first.one(program.initial_state, *batch[:3])
     np.testing.assert_allclose(state.params["dense_1"]["kernel"], kernel - 0.5 * x.T @ error, atol=1e-6)
     np.testing.assert_allclose(state.params["dense_1"]["bias"], bias - 0.5 * error.sum(0), atol=1e-6)
     loss = -np.log(p[np.arange(16), batch.y]).mean()
@@ -113,8 +121,8 @@ def test_a_step_that_loses_its_way_is_remembered_and_only_the_first(small):
     _, prepared, program = program_of(small)
     batch = training_batch(prepared, np.arange(prepared.counts["train"]), 0, 16)
     poisoned = Batch(np.full(batch.x.shape, np.nan, np.float32), batch.y, batch.mask, batch.index)
-    state = program.train_step(program.initial_state, *batch[:3])
+    state = program.first.one(program.initial_state, *batch[:3])
     assert int(state.diverged_at) == -1
     for _ in range(2):
-        state = program.train_step(state, *poisoned[:3])
+        state = program.first.one(state, *poisoned[:3])
     assert int(state.diverged_at) == 2

@@ -1,0 +1,72 @@
+"""Examples from the device, many steps in a dispatch, and batches from the host: the same bits."""
+
+import numpy as np
+import pytest
+
+from cnnlab import kernels
+from cnnlab.data.batches import epoch_places, order, training_batch
+from cnnlab.train import feed as feeding
+from cnnlab.train.feed import Feed
+from tests.train.test_step import bits, form_used, program_of
+
+
+def test_places_are_those_of_the_batches(small):
+    _, prepared, program = program_of(small)
+    shuffled = order(3, 1, prepared.counts["train"])
+    index, mask = epoch_places(prepared, shuffled, 16)
+    assert index.shape == mask.shape == (program.steps_per_epoch, 16)
+    for i in range(program.steps_per_epoch):
+        batch = training_batch(prepared, shuffled, i, 16)
+        np.testing.assert_array_equal(index[i], batch.index)
+        np.testing.assert_array_equal(mask[i], batch.mask)
+
+
+def after_two_epochs(small, at_once: int, **settings):
+    experiment, prepared, program = program_of(small)
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in settings.items():
+            patch.setattr(feeding, name, value)
+        feed, state = Feed(program, experiment, prepared), program.initial_state
+        for epoch in range(2):
+            feed.begin(epoch, state)
+            for first in range(0, program.steps_per_epoch, at_once):
+                state = feed.advance(state, first, min(at_once, program.steps_per_epoch - first))
+    return program, state, feed
+
+
+@pytest.mark.parametrize("at_once", [1, 3, 4])
+def test_however_examples_come_the_bits_are_the_same(small, at_once):
+    host, expected, _ = after_two_epochs(small, 1, resident_bytes=lambda: 0)
+    assert form_used(host.first) == [host.first.one]
+    resident, state, feed = after_two_epochs(small, at_once, loops_are_fast=lambda *_: True)
+    assert form_used(resident.first) == [resident.first.many]
+    if not kernels.enable().in_use:
+        pytest.skip("XLA's own convolutions sum in another order in a loop")
+    assert bits(state) == bits(expected)
+    assert feed.data_seconds > 0
+
+
+def test_a_loop_with_a_convolution_of_xla_s_own_is_slow_on_a_cpu(small):
+    """A network without one goes in a loop; one whose convolutions no kernel takes is told from its program."""
+    experiment, prepared, program = program_of(small, "model.layers=[flatten, dense: classes]")
+    feed = Feed(program, experiment, prepared)
+    feed.begin(0, program.initial_state)
+    feed.advance(program.initial_state, 0, 2)
+    assert form_used(program.first) == [program.first.many]
+
+    from cnnlab.kernels import lowering
+
+    with lowering.switched(False):
+        experiment, prepared, program = program_of(small)
+        feed = Feed(program, experiment, prepared)
+        feed.begin(0, program.initial_state)
+        assert "stablehlo.convolution" in feed.lowered(program.initial_state).as_text()
+        feed.advance(program.initial_state, 0, 2)
+    assert form_used(program.first) == [program.first.one]
+
+
+def test_where_memory_is_short_examples_stay_on_the_host(small, monkeypatch):
+    experiment, prepared, program = program_of(small)
+    for limit, inside in ((prepared.dataset.x.nbytes, True), (prepared.dataset.x.nbytes - 1, False)):
+        monkeypatch.setattr(feeding, "resident_bytes", lambda limit=limit: limit)
+        assert (Feed(program, experiment, prepared)._examples is not None) is inside
