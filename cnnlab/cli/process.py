@@ -33,6 +33,9 @@ def keep_programs() -> None:
     os.environ["JAX_COMPILATION_CACHE_DIR"] = str(folder)
     os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
     os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
+    from cnnlab.cli.programs import keep_whole  # imports jax, which reads what is set above
+
+    keep_whole()
 
 
 def _prune(folder: Path, limit: int) -> None:
