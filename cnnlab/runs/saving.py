@@ -33,9 +33,10 @@ class Saver:
         self.writing: Future[None] | None = None
 
     def begin(self, state: State, epoch: int) -> None:
-        """Store the state that training starts from, where nothing is stored yet."""
+        """Begin to store the state that training starts from, where nothing is stored yet: the first step compiles
+        meanwhile. Of a run that is killed before, nothing is lost."""
         if not checkpoint.stored(self.directory):
-            checkpoint.save(self.directory, state, epoch)
+            self.writing = self.writer.submit(self._store, [(_copied(state), epoch)], None)
 
     def epoch_ended(self, rows: list[dict[str, float]], state: State) -> None:
         """Begin to store the state behind the last of `rows`, or keep it in mind if it is the best.
@@ -47,8 +48,7 @@ class Saver:
         due = self._due(rows)
         if not due and not is_best:
             return
-        # A copy: the next step takes the state's memory over.
-        copied = jax.tree.map(lambda leaf: np.array(leaf, copy=True), state)
+        copied = _copied(state)
         if is_best:
             self.waiting = copied, epoch
         if due:
@@ -95,3 +95,8 @@ class Saver:
         there = checkpoint.stored(self.directory)
         if not any((c.step, c.epoch) == (int(state.step), epoch) for c in there):
             checkpoint.save(self.directory, state, epoch)
+
+
+def _copied(state: State) -> State:
+    """On the host: the next step takes the state's memory over."""
+    return jax.tree.map(lambda leaf: np.array(leaf, copy=True), state)
