@@ -96,6 +96,15 @@ def _reverse(value: Any, axes: list[int]) -> Any:
     return hlo.reverse(value, mlir.dense_int_array(axes))
 
 
+def _padded(value: Any, around: tuple[tuple[int, int], ...], dtype: Any) -> Any:
+    """A map [batch, *space, channels] with zeros around it."""
+    from jax._src.lib.mlir.dialects import hlo
+
+    low, high = ([0, *side, 0] for side in zip(*around, strict=True))
+    zero = mlir.ir_constant(np.zeros((), dtype))
+    return hlo.pad(value, zero, *(mlir.dense_int_array(n) for n in (low, high, [0] * len(low))))
+
+
 def _rule(library: ctypes.CDLL, target: str, original: Rule) -> Rule:
     """The lowering rule that asks `library` first and `original` where it has nothing fast."""
     threads = len(os.sched_getaffinity(0))
@@ -111,7 +120,9 @@ def _rule(library: ctypes.CDLL, target: str, original: Rule) -> Rule:
         _, kernel, made = parameters["dimension_numbers"]
         if call.problem.kind == INPUT_GRADIENT and call.reversed_weights:
             rhs = _reverse(rhs, list(kernel[2:]))
-        operands = (rhs, lhs) if call.swapped else (lhs, rhs)
+        operands = [rhs, lhs] if call.swapped else [lhs, rhs]
+        if call.around:
+            operands[0] = _padded(operands[0], call.around, context.avals_in[0].dtype)
         emit = jax.ffi.ffi_lowering(
             target,
             operand_layouts=[tuple(reversed(range(lhs.type.rank)))] * 2,

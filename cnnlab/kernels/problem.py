@@ -70,11 +70,21 @@ class Problem:
                 return False
             # Where the first window that begins within the map does not end there, oneDNN 3.2 returns memory that
             # nobody wrote in some weights' gradients; and it dies while it prepares some bfloat16 convolutions with
-            # windows wider than the map.
+            # windows wider than the map. See `padded`.
             inside = -(-low // s) * s - low + reach <= n
             if (self.kind == WEIGHT_GRADIENT and not inside) or (self.operand == "bfloat16" and reach > n):
                 return False
         return True
+
+    def around(self) -> tuple[tuple[int, int], ...]:
+        """What stands before and behind the source on each axis, as far as windows reach."""
+        axes = zip(self.source, self.target, self.window, self.stride, self.dilation, self.pad, strict=True)
+        return tuple((low, max(0, (m - 1) * s + d * (k - 1) + 1 - n - low)) for n, m, k, s, d, low in axes)
+
+    def padded(self) -> "Problem":
+        """The same of a source that has its zeros around it: no window lies outside of that."""
+        source = tuple(n + low + high for n, (low, high) in zip(self.source, self.around(), strict=True))
+        return replace(self, source=source, pad=(0,) * len(source))
 
 
 @dataclass(frozen=True)
@@ -82,12 +92,23 @@ class Call:
     """A problem, and what JAX's operands lack for it.
 
     `swapped`: the right operand is the source. `reversed_weights`: the window's axes of the weights, taken or made,
-    run the other way than the problem's.
+    run the other way than the problem's. `around`: zeros that the source must be given, on each axis of space.
     """
 
     problem: Problem
     swapped: bool = False
     reversed_weights: bool = False
+    around: tuple[tuple[int, int], ...] = ()
+
+    def trusted(self) -> "Call | None":
+        """The call as oneDNN can be trusted with it, if it can be."""
+        if self.problem.is_plain():
+            return self
+        inside = replace(self, problem=self.problem.padded(), around=self.problem.around())
+        numbers = (n for pair in inside.around for n in pair)
+        # Maps as small as their windows, such as the last of a network for tiny images: the copy costs nothing.
+        fits = self.problem.kind != INPUT_GRADIENT and min(self.problem.pad) >= 0 and max(numbers) > 0
+        return inside if fits and inside.problem.is_plain() else None
 
 
 def _weight_strides(shape: Shape, grouped: int, other: int, window: Shape, groups: int) -> Shape:
@@ -205,4 +226,4 @@ def recognise(
         call = found.of_maps()
     elif dimensions.lhs == dimensions.rhs == turned and feature_groups == 1:
         call = found.of_weights()
-    return call if call is not None and call.problem.is_plain() else None
+    return None if call is None else call.trusted()

@@ -144,6 +144,7 @@ TREACHEROUS = (
     Case(1, (6, 2, 2), 1, 3, 5, (5, 1, 1), (3, 1, 1), (1, 1, 1), ((4, 1), (0, 0), (0, 0))),
     Case(1, (2, 1, 1), 8, 1, 1, (4, 1, 1), (2, 1, 1), (1, 1, 1), ((3, 1), (0, 0), (0, 0))),
     Case(2, (1,), 1, 6, 17, (3,), (3,), (1,), ((2, 1),)),
+    Case(2, (9, 8), 1, 4, 8, (3, 3), (1, 1), (1, 1), ((5, 5), (0, 0))),  # windows that see padding alone
 )
 
 
@@ -164,6 +165,16 @@ def test_every_convolution_and_its_gradients_agree_with_numpy(case):
 def test_where_onednn_would_fail_the_result_is_right(case):
     arrays = case.arrays()
     for made, true in zip(case.with_gradients()(*arrays), case.oracle(*arrays), strict=True):
+        assert error(made, true) < EXACT_ENOUGH
+    check_bfloat16(case)
+
+
+@pytest.mark.parametrize("side", [1, 2])
+def test_a_map_smaller_than_its_window_is_the_kernel_s_too(side):
+    """The last maps of a network for tiny images; one convolution of XLA's own would keep steps out of a loop."""
+    case = Case(4, (side, side), 1, 8, 16, (3, 3), (1, 1), (1, 1), ((1, 1), (1, 1)))
+    assert case.with_gradients().lower(*case.arrays()).as_text().count("custom_call @cnnlab_convolution") == 3
+    for made, true in zip(case.with_gradients()(*case.arrays()), case.oracle(*case.arrays()), strict=True):
         assert error(made, true) < EXACT_ENOUGH
     check_bfloat16(case)
 

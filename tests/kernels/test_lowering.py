@@ -60,7 +60,6 @@ OTHERS = {
         arrays((2, 3, 3, 3, 3, 4), (2, 2, 2, 2, 4, 8)),
     ),
     "cropped": (convolution(padding=[(-1, -1), (0, 0)]), arrays((2, 9, 8, 4), (3, 3, 4, 8))),
-    "a window of padding alone": (convolution(padding=[(5, 5), (0, 0)]), arrays((2, 9, 8, 4), (3, 3, 4, 8))),
     "dilated and strided": (
         convolution(stride=(2, 2), lhs_dilation=(2, 2), padding=[(1, 1)] * 2),
         arrays((2, 9, 8, 4), (3, 3, 4, 8)),
