@@ -9,12 +9,16 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
+from pathlib import Path
 from threading import Thread
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
+
+from cnnlab.errors import CnnlabError
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+Kind = Literal["png", "svg"]
 DOTS_PER_INCH = 160
 # Blue and orange that stay apart under every common colour blindness, and in grey.
 TRAIN, VALIDATION = "#1f5fa8", "#e07b00"
@@ -32,6 +36,7 @@ STYLE = {
     "axes.spines.top": False,
     "grid.color": FAINT_LINE,
     "grid.linewidth": 0.7,
+    "svg.hashsalt": "cnnlab",  # else names inside are drawn by chance
     "xtick.color": LINE,
     "xtick.labelcolor": INK,
     "ytick.color": LINE,
@@ -68,4 +73,25 @@ def png(figure: "Figure", *, tight: bool) -> bytes:
     buffer = io.BytesIO()
     box = {"bbox_inches": "tight", "pad_inches": 0.2} if tight else {}
     figure.savefig(buffer, format="png", metadata={"Software": None}, **box)
+    return buffer.getvalue()
+
+
+def picture_kind(path: Path) -> Kind:
+    """What a picture's file is to hold, by its ending. Raises CnnlabError for any but .png and .svg."""
+    match path.suffix.lower():
+        case ".png":
+            return "png"
+        case ".svg":
+            return "svg"
+    message = f"'{path.suffix}' is no kind of picture that can be drawn" if path.suffix else "no kind of picture"
+    raise CnnlabError(message, where=str(path), hint="name a .png or .svg file")
+
+
+def rendered(figure: "Figure", kind: Kind, *, tight: bool) -> bytes:
+    """The figure as PNG or as SVG, without date; letters in an SVG are outlines, so that it looks the same anywhere."""
+    if kind == "png":
+        return png(figure, tight=tight)
+    buffer = io.BytesIO()
+    box = {"bbox_inches": "tight", "pad_inches": 0.2} if tight else {}
+    figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None}, **box)
     return buffer.getvalue()
