@@ -27,7 +27,7 @@ from cnnlab.spec.schema import Experiment
 from cnnlab.tasks import classification
 from cnnlab.tasks.classification import Outcome
 from cnnlab.train.freeze import frozen_mask, hold_statistics
-from cnnlab.train.precision import forward
+from cnnlab.train.precision import forward, inference
 from cnnlab.train.state import State, initial, split
 
 Values = Array | np.ndarray
@@ -169,5 +169,5 @@ def _evaluate(
 ) -> Outcome:
     """What the model says of one batch, padding included."""
     model = nnx.merge(graph, params, stats)
-    logits = forward(model, (scale(x) - sizes.mean) / sizes.std, experiment.precision)
+    logits = forward(model, (scale(x) - sizes.mean) / sizes.std, experiment.precision, inference())
     return classification.outcome(experiment.loss, logits, y)
