@@ -45,9 +45,9 @@ def enable() -> Status:
 
     try:
         library = build.load()
-        from cnnlab.kernels import batch_norm, lowering, pooling
+        from cnnlab.kernels import batch_norm, convolution, lowering, pooling, product
 
-        for part in (lowering, batch_norm, pooling):
+        for part in (lowering, convolution, product, batch_norm, pooling):
             part.install(library)
     except build.Unavailable as e:
         return Status(False, str(e), missed=True)

@@ -15,14 +15,12 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 from jax.core import ShapedArray
-from jax.extend.core import Primitive
-from jax.interpreters import ad, batching, mlir
+from jax.interpreters import mlir
 
 from cnnlab.kernels import build, lowering
+from cnnlab.kernels.primitive import Rule, primitive
 
 Activation = Literal["identity", "relu", "swish"]
-Rule = Callable[..., Any]
-
 # In the order of the kernel's own list in batch_norm.h.
 ACTIVATIONS: dict[Activation, Callable[[Array], Array]] = {
     "identity": lambda z: z,
@@ -140,35 +138,9 @@ def _shapes_of_gradient(x: Any, dy: Any, scale: Any, *others: Any, epsilon: floa
     return [of_x, *of_scale, *(of_x for _ in third)]
 
 
-def _primitive(name: str, plain: Rule, shapes: Rule) -> Primitive:
-    """What evaluates, batches, differentiates and lowers as `plain` does."""
-    made = Primitive(name)
-    made.multiple_results = True
-    made.def_abstract_eval(shapes)
-    compiled = jax.jit(lambda *operands, **parameters: made.bind(*operands, **parameters), static_argnames=STATIC)
-
-    def evaluate(*operands: Any, **parameters: Any) -> Any:
-        with jax.disable_jit(False):
-            return compiled(*operands, **parameters)
-
-    def batched(operands: Any, axes: Any, **parameters: Any) -> Any:
-        results = jax.vmap(partial(plain, **parameters), axes)(*operands)
-        return results, [0] * len(results)
-
-    def tangents(primals: Any, tangents: Any, **parameters: Any) -> Any:
-        given = [ad.instantiate_zeros(t) for t in tangents]
-        return jax.jvp(partial(plain, **parameters), primals, tuple(given))
-
-    made.def_impl(evaluate)
-    batching.primitive_batchers[made] = batched
-    ad.primitive_jvps[made] = tangents
-    mlir.register_lowering(made, mlir.lower_fun(plain, multiple_results=True))
-    return made
-
-
 STATIC = ("epsilon", "activation")
-batch_norm_p = _primitive("batch_norm", _plain, _shapes)
-gradient_p = _primitive("batch_norm_gradient", _plain_gradient, _shapes_of_gradient)
+batch_norm_p = primitive("batch_norm", _plain, _shapes, STATIC)
+gradient_p = primitive("batch_norm_gradient", _plain_gradient, _shapes_of_gradient, STATIC)
 
 
 def _kernel_may(context: Any) -> bool:
@@ -201,11 +173,11 @@ def _rule(target: str, original: Rule) -> Rule:
 
 def install(library: ctypes.CDLL) -> None:
     """Registers the library's kernels with XLA and lowers both primitives to them. Call it after lowering.install."""
-    for primitive, plain, kernel in (
+    for made, plain, kernel in (
         (batch_norm_p, _plain, library.cnnlab_batch_norm),
         (gradient_p, _plain_gradient, library.cnnlab_batch_norm_gradient),
     ):
         target = f"{kernel.__name__}_{build.key()}"
         jax.ffi.register_ffi_target(target, jax.ffi.pycapsule(kernel), platform="cpu")
         original = mlir.lower_fun(plain, multiple_results=True)
-        mlir.register_lowering(primitive, _rule(target, original), platform="cpu")
+        mlir.register_lowering(made, _rule(target, original), platform="cpu")

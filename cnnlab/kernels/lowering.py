@@ -16,7 +16,7 @@ import numpy as np
 from jax.interpreters import mlir
 
 from cnnlab.kernels import build
-from cnnlab.kernels.problem import INPUT_GRADIENT, Call, Dimensions, recognise
+from cnnlab.kernels.problem import INPUT_GRADIENT, Call, Dimensions, Problem, recognise
 
 OLDEST, NEWEST = (0, 10, 2), (0, 13)
 Rule = Callable[..., Any]
@@ -105,17 +105,26 @@ def _padded(value: Any, around: tuple[tuple[int, int], ...], dtype: Any) -> Any:
     return hlo.pad(value, zero, *(mlir.dense_int_array(n) for n in (low, high, [0] * len(low))))
 
 
+def transposed(value: Any) -> Any:
+    """A matrix turned over."""
+    from jax._src.lib.mlir.dialects import hlo
+
+    return hlo.transpose(value, mlir.dense_int_array([1, 0]))
+
+
+def is_fast(library: ctypes.CDLL, problem: Problem) -> bool:
+    """Whether `library` has more than a reference for a problem."""
+    numbers, said = problem.numbers(), ctypes.create_string_buffer(256)
+    given = (ctypes.c_int64 * len(numbers))(*numbers)
+    return not library.cnnlab_convolution_probe(given, len(os.sched_getaffinity(0)), said, len(said))
+
+
 def _rule(library: ctypes.CDLL, target: str, original: Rule) -> Rule:
     """The lowering rule that asks `library` first and `original` where it has nothing fast."""
-    threads = len(os.sched_getaffinity(0))
-    said = ctypes.create_string_buffer(256)
 
     def rule(context: Any, lhs: Any, rhs: Any, **parameters: Any) -> Any:
         call = _call_of(context, parameters)
-        if call is None:
-            return original(context, lhs, rhs, **parameters)
-        numbers = call.problem.numbers()
-        if library.cnnlab_convolution_probe((ctypes.c_int64 * len(numbers))(*numbers), threads, said, len(said)):
+        if call is None or not is_fast(library, call.problem):
             return original(context, lhs, rhs, **parameters)
         _, kernel, made = parameters["dimension_numbers"]
         if call.problem.kind == INPUT_GRADIENT and call.reversed_weights:
@@ -126,7 +135,7 @@ def _rule(library: ctypes.CDLL, target: str, original: Rule) -> Rule:
         emit = jax.ffi.ffi_lowering(
             target,
             operand_layouts=[tuple(reversed(range(lhs.type.rank)))] * 2,
-            backend_config={"problem": mlir.dense_int_array(numbers)},
+            backend_config={"problem": mlir.dense_int_array(call.problem.numbers())},
         )
         (result,) = emit(context, *operands)
         if call.problem.kind != INPUT_GRADIENT and call.reversed_weights:
@@ -136,18 +145,24 @@ def _rule(library: ctypes.CDLL, target: str, original: Rule) -> Rule:
     return rule
 
 
-def install(library: ctypes.CDLL) -> None:
-    """Registers the library's convolution with XLA and puts its rule before JAX's; Unavailable says why it cannot."""
-    if not OLDEST <= jax.__version_info__ < NEWEST:
-        raise build.Unavailable(f"they have not been tried with jax {jax.__version__}")
+def original_rule(primitive: Any) -> Rule:
+    """JAX's own rule for a primitive on the CPU; Unavailable where it cannot be found."""
     try:
         from jax._src.interpreters.mlir import _platform_specific_lowerings
 
-        entry = _platform_specific_lowerings["cpu"][jax.lax.conv_general_dilated_p]
+        entry: Any = _platform_specific_lowerings["cpu"][primitive]
     except (ImportError, KeyError, TypeError):
         raise build.Unavailable(
             f"jax {jax.__version__} keeps its rules for the CPU where they cannot be found"
         ) from None
+    return getattr(entry, "rule", entry)
+
+
+def install(library: ctypes.CDLL) -> None:
+    """Registers the library's convolution with XLA and puts its rule before JAX's; Unavailable says why it cannot."""
+    if not OLDEST <= jax.__version_info__ < NEWEST:
+        raise build.Unavailable(f"they have not been tried with jax {jax.__version__}")
+    original = original_rule(jax.lax.conv_general_dilated_p)
     library.cnnlab_convolution_probe.argtypes = (
         ctypes.POINTER(ctypes.c_int64),
         ctypes.c_int64,
@@ -157,5 +172,4 @@ def install(library: ctypes.CDLL) -> None:
     # A program in the persistent cache names its target: another source is another name, and never the wrong code.
     target = f"cnnlab_convolution_{build.key()}"
     jax.ffi.register_ffi_target(target, jax.ffi.pycapsule(library.cnnlab_convolution), platform="cpu")
-    original: Any = getattr(entry, "rule", entry)
     mlir.register_lowering(jax.lax.conv_general_dilated_p, _rule(library, target, original), platform="cpu")

@@ -31,6 +31,7 @@ class Problem:
 
     `weight_strides` counts elements from one to the next group, feature within its group, channel within its group,
     and position along each axis of the window: so weights need no one order. `pad` is what stands before the source.
+    `after` numbers what follows a convolution in evaluation, 0 is nothing; `residual`: a map is added before that.
     """
 
     kind: int
@@ -47,6 +48,8 @@ class Problem:
     weight_strides: Shape
     operand: str
     result: str
+    after: int = 0
+    residual: bool = False
 
     def numbers(self) -> list[int]:
         """The problem in the order of the struct of that name in convolution.cc."""
@@ -54,7 +57,7 @@ class Problem:
         for per_axis in (self.source, self.target, self.window, self.stride, self.dilation, self.pad):
             found += [*per_axis, *(0,) * (3 - len(per_axis))]
         found += [*self.weight_strides, *(0,) * (6 - len(self.weight_strides))]
-        return [*found, TYPES[self.operand], TYPES[self.result]]
+        return [*found, TYPES[self.operand], TYPES[self.result], self.after, int(self.residual)]
 
     def is_plain(self) -> bool:
         """Whether the numbers make a convolution as oneDNN knows it: no window that sees nothing but padding."""

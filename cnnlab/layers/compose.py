@@ -1,13 +1,14 @@
 """Layers made of layers: one after the other, around a shortcut, side by side."""
 
 import operator
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import reduce
 
 import jax.numpy as jnp
 from flax import nnx
 from jax import Array
 
+from cnnlab.layers.folded import Folded, Layer, folded
 from cnnlab.layers.mode import EVALUATION, Mode
 from cnnlab.layers.norm import AFTER, After, BatchNorm, check_sum, fusible
 from cnnlab.layers.recompute import recomputable
@@ -26,21 +27,26 @@ class Sequential(nnx.Module):
             setattr(self, name, layers[name])
 
     def __call__(self, x: Array, mode: Mode = EVALUATION, after: After = AFTER) -> Array:
-        """`after` is for the last layer, and only where `_ends_on_norm` says that it will do it."""
-        layers = [getattr(self, name) for name in self.order]
+        """`after` is for the last layer, and only where `_takes_after` says that it will do it."""
+        layers = self.steps(mode)
         done = False
         for i, layer in enumerate(layers):
-            if done:  # by the normalisation before it
+            if done:  # by the one before it
                 done = False
                 continue
             behind = layers[i + 1] if i + 1 < len(layers) else None
             if behind is None:
                 x = layer(x, mode.child(i)) if after is AFTER else layer(x, mode.child(i), after)
-            elif _ends_on_norm(layer, mode) and (activation := fusible(behind)):
+            elif _takes_after(layer, mode) and (activation := fusible(behind)):
                 x, done = layer(x, mode.child(i), After(activation)), True
             else:
                 x = layer(x, mode.child(i))
         return x
+
+    def steps(self, mode: Mode) -> Sequence[Layer]:
+        """What a pass calls one after the other."""
+        layers = [getattr(self, name) for name in self.order]
+        return folded(layers) if mode.fold else layers
 
 
 class Block(Sequential):
@@ -51,11 +57,11 @@ class Block(Sequential):
         return super().__call__(x, mode)
 
 
-def _ends_on_norm(layer: nnx.Module, mode: Mode) -> bool:
-    """Whether a layer ends by normalising by the batch, so that it can do what comes after it too."""
-    if type(layer) is Sequential and layer.order:
-        return _ends_on_norm(getattr(layer, layer.order[-1]), mode)
-    return isinstance(layer, BatchNorm) and layer.by_batch(mode)
+def _takes_after(layer: Layer, mode: Mode) -> bool:
+    """Whether a layer ends on one that can do what comes after it too."""
+    if type(layer) is Sequential and (steps := layer.steps(mode)):
+        return _takes_after(steps[-1], mode)
+    return isinstance(layer, Folded) or (isinstance(layer, BatchNorm) and layer.by_batch(mode))
 
 
 class Residual(nnx.Module):
@@ -67,7 +73,7 @@ class Residual(nnx.Module):
     @recomputable
     def __call__(self, x: Array, mode: Mode = EVALUATION) -> Array:
         skip = x if self.shortcut is None else self.shortcut(x, mode.child(1))
-        if _ends_on_norm(self.body, mode) and (activation := fusible(self.activation)):
+        if _takes_after(self.body, mode) and (activation := fusible(self.activation)):
             return self.body(x, mode.child(0), After(activation, skip))
         y = self.body(x, mode.child(0))
         check_sum(y, skip)

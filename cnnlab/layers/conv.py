@@ -10,6 +10,7 @@ from flax import nnx
 from jax import Array
 from jaxtyping import Float
 
+from cnnlab.kernels.convolution import Windows
 from cnnlab.layers.initialize import Initializer
 from cnnlab.layers.mode import EVALUATION, Mode
 from cnnlab.layers.pad import padded
@@ -93,20 +94,25 @@ class Conv(_Windowed):
             )
         self.padding_mode = padding_mode
 
-    def __call__(self, x: Map, mode: Mode = EVALUATION) -> NewMap:
+    def bordered(self, x: Map) -> tuple[Array, Windows]:
+        """The map as the windows see it, and where they lie."""
         space = x.shape[1 : 1 + spatial_axes(x.shape)]
         padding = pads(self.padding, space, self.window, self.stride, self.dilation)
         check_fits(space, self.window, self.dilation, padding)
         if self.padding_mode != "zeros":
             x, padding = padded(x, padding, self.padding_mode), ((0, 0),) * len(space)
+        return x, Windows(self.stride, padding, self.dilation, self.groups)
+
+    def __call__(self, x: Map, mode: Mode = EVALUATION) -> NewMap:
+        x, windows = self.bordered(x)
         y = jax.lax.conv_general_dilated(
             x,
             self.kernel[...].astype(x.dtype),
-            self.stride,
-            padding,
-            rhs_dilation=self.dilation,
-            dimension_numbers=_dimensions(len(space)),
-            feature_group_count=self.groups,
+            windows.stride,
+            windows.padding,
+            rhs_dilation=windows.dilation,
+            dimension_numbers=_dimensions(x.ndim - 2),
+            feature_group_count=windows.groups,
         )
         return y if self.bias is None else (y + self.bias[...]).astype(x.dtype)
 

@@ -50,8 +50,7 @@ class BatchNorm(nnx.Module):
 
     def __call__(self, x: Map, mode: Mode = EVALUATION, after: After = AFTER) -> Map:
         if not self.by_batch(mode):
-            factor = jax.lax.rsqrt(self.var[...] + self.epsilon) * self.scale[...]
-            return ((x - self.mean[...]) * factor + self.bias[...]).astype(x.dtype)
+            return ((x - self.mean[...]) * self.factor() + self.bias[...]).astype(x.dtype)
         if after.residual is not None:
             check_sum(x, after.residual)
         y, mean, var = batch_norm(x, self.scale[...], self.bias[...], self.epsilon, *after)
@@ -62,12 +61,16 @@ class BatchNorm(nnx.Module):
             running[...] = (self.momentum * before + (1 - self.momentum) * now).astype(before.dtype)
         return y
 
+    def factor(self) -> Array:
+        """Of each channel, by the running statistics: y = (x - mean) factor + bias."""
+        return jax.lax.rsqrt(self.var[...] + self.epsilon) * self.scale[...]
+
     def by_batch(self, mode: Mode) -> bool:
         """Whether it goes by the batch's statistics; only then can it do what comes after it."""
         return mode.train and not self.frozen
 
 
-def fusible(activation: nnx.Module | None) -> Activation | None:
+def fusible(activation: object) -> Activation | None:
     """The name by which BatchNorm knows an activation, None where it does not; that of no activation is identity."""
     if activation is None or type(activation) is Identity:
         return "identity"

@@ -37,7 +37,7 @@ def _forward(x: Array, kernel: Array | np.ndarray) -> tuple[Array, tuple[Array, 
 
 def _backward(kept: tuple[Array, Array | np.ndarray], dy: Array) -> tuple[Array, Array]:
     x, kernel = kept
-    return _dot(dy, kernel.astype(x.dtype), 1, 1).astype(x.dtype), _dot(x, dy, 0, 0).astype(kernel.dtype)
+    return _dot(dy, kernel.astype(x.dtype), 1, 1).astype(x.dtype), _dot(dy, x, 0, 0).T.astype(kernel.dtype)
 
 
 _narrow_product.defvjp(_forward, _backward)

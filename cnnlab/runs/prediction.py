@@ -26,7 +26,7 @@ from cnnlab.runs.weights import (
     sized_by_head,
 )
 from cnnlab.spec.load import load
-from cnnlab.train.precision import forward
+from cnnlab.train.precision import forward, inference
 from cnnlab.train.state import from_named, named_leaves, split
 from cnnlab.weights import files
 from cnnlab.weights.head import without_head
@@ -147,7 +147,7 @@ def _forward(
 
     @jax.jit
     def answer(params: Any, stats: Any, x: jax.Array) -> jax.Array:
-        y = forward(nnx.merge(graph, params, stats), x, precision)
+        y = forward(nnx.merge(graph, params, stats), x, precision, inference())
         return jax.nn.softmax(y) if output == "probabilities" else y
 
     return lambda x: np.asarray(answer(params, stats, x))

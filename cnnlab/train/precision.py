@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jax import Array
 
+from cnnlab import kernels
 from cnnlab.layers.mode import EVALUATION, Mode
 from cnnlab.layers.precision import at_least_float32
 
@@ -19,6 +20,11 @@ def forward(model: nnx.Module, x: Array, precision: str, mode: Mode = EVALUATION
     """
     given = x.astype(jnp.bfloat16) if precision == "bfloat16" else x
     return jax.tree.map(_widened, model(given, mode))  # type: ignore[operator]
+
+
+def inference() -> Mode:
+    """How evaluation and prediction pass through a network here: folded, where the kernels are in use."""
+    return Mode(fold=kernels.enable().in_use)
 
 
 def _widened(leaf: Any) -> Any:

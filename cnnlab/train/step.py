@@ -29,7 +29,7 @@ from cnnlab.tasks import classification
 from cnnlab.tasks.classification import Outcome
 from cnnlab.train import devices
 from cnnlab.train.freeze import frozen_mask, hold_statistics
-from cnnlab.train.precision import forward
+from cnnlab.train.precision import forward, inference
 from cnnlab.train.state import State, initial, split
 
 Values = Array | np.ndarray
@@ -224,5 +224,6 @@ def _evaluate(
 ) -> Outcome:
     """What the model says of one batch, padding included."""
     model = nnx.merge(graph, params, stats)
-    logits = forward(model, (scale(devices.shared(x, mesh)) - sizes.mean) / sizes.std, experiment.precision)
+    x = (scale(devices.shared(x, mesh)) - sizes.mean) / sizes.std
+    logits = forward(model, x, experiment.precision, inference())
     return classification.outcome(experiment.loss, logits, y)

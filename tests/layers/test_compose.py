@@ -225,7 +225,7 @@ def test_what_a_norm_does_at_once_is_what_the_layers_do_one_by_one(make, norms, 
         return jax.tree.leaves(jax.jit(jax.value_and_grad(loss, (0, 1), has_aux=True))(params, X))
 
     at_once = run()
-    monkeypatch.setattr(compose, "_ends_on_norm", lambda layer, mode: False)
+    monkeypatch.setattr(compose, "_takes_after", lambda layer, mode: False)
     for found, expected in zip(at_once, run(), strict=True):
         np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
 
