@@ -1,4 +1,4 @@
-"""Native speed on the CPU, on Linux x86-64: convolution by oneDNN, batch normalisation and max-pool by our own."""
+"""Native speed on the CPU, on Linux x86-64: convolution by oneDNN, batch normalisation and pooling by our own."""
 
 import functools
 import os
@@ -45,13 +45,13 @@ def enable() -> Status:
 
     try:
         library = build.load()
-        from cnnlab.kernels import batch_norm, convolution, lowering, pooling, product
+        from cnnlab.kernels import average_pool, batch_norm, channel_sums, convolution, lowering, pooling, product
 
-        for part in (lowering, convolution, product, batch_norm, pooling):
+        for part in (lowering, convolution, product, batch_norm, channel_sums, pooling, average_pool):
             part.install(library)
     except build.Unavailable as e:
         return Status(False, str(e), missed=True)
-    return Status(True, "convolutions by oneDNN, batch normalisation and max-pooling by our own")
+    return Status(True, "convolutions by oneDNN, batch normalisation and pooling by our own")
 
 
 def to_build() -> bool:

@@ -4,22 +4,35 @@
 // A map [rows, channels] is walked as [lines, width], a line being the fewest rows whose width is a multiple of 16:
 // 16 numbers are one load then, whatever the channels. The rows behind the last whole line go float by float.
 
-#include "batch_norm.h"
+#include <immintrin.h>
 
 #include <algorithm>
 #include <cmath>
 #include <numeric>
 #include <vector>
 
+#include "lanes.h"  // Bfloat16
 #include "threads.h"
 
 namespace {
 
 using namespace cnnlab;
-using namespace cnnlab::batch_norm;
+
+// As batch_norm.py numbers them.
+enum Activation : int32_t { kIdentity, kRelu, kSwish };
+
+// Numbers of each of `width` lanes, which a loop over a line takes: z = (x - mean) * factor + bias.
+struct Tables {
+  const float *mean, *factor, *bias;
+};
+
+#define LINES "batch_norm_lines.h"
+#include "for_each_processor.h"
+
 using Numbers = ffi::Result<ffi::Buffer<ffi::F32>>;
 
-constexpr int64_t kChunk = 16384;  // floats that stay in the cache from one look to the next
+constexpr int64_t kChunk = 16384;  // floats whose sums are taken in single precision
+constexpr int64_t kLines = 64;     // or of lines so long that they are fewer, so many
 constexpr int64_t kAlone = 16384;  // fewer are not worth another thread
 
 struct Map {
@@ -30,10 +43,8 @@ struct Map {
     rows = std::accumulate(shape.begin(), shape.end() - 1, int64_t{1}, std::multiplies<>());
     const int64_t rows_of_line = 16 / std::gcd(channels, int64_t{16});
     width = rows_of_line * channels, lines = rows / rows_of_line, rest = rows % rows_of_line * channels;
-    step = std::max<int64_t>(8, kChunk / width);
-    const int64_t chunks = (lines + step - 1) / step;
-    tasks = std::min(std::max<int64_t>(1, pool.num_threads()), std::max<int64_t>(1, rows * channels / kAlone));
-    tasks = std::max<int64_t>(1, std::min(tasks, chunks));
+    step = std::max<int64_t>(kLines, kChunk / width);
+    tasks = std::max<int64_t>(1, std::min({pool.num_threads(), rows * channels / kAlone, lines}));
   }
 
   // Calls use(task, line, lines, rest) for each chunk of lines, the tasks on the pool; `rest` is 0 but for the last.
@@ -81,23 +92,37 @@ struct Seen {
   std::vector<double> mean, squares;
 };
 
+// Sums about the first line, so that a large mean costs no digits; or, where that lies far from all others in a lane,
+// about the means that were so found.
+template <typename T>
+void take_moments(const T* x, int64_t lines, int64_t width, std::vector<float>& origin, std::vector<float>& sum,
+                  std::vector<float>& squares) {
+  origin.resize(width), sum.resize(width), squares.resize(width);
+  for (int64_t i = 0; i < width; ++i) origin[i] = load<float>(x + i);
+  ON_THIS_PROCESSOR(moments(x, origin.data(), lines, width, sum.data(), squares.data()))
+  bool far = false;
+  for (int64_t i = 0; i < width; ++i) far |= sum[i] * sum[i] > 0.99f * lines * squares[i];
+  if (!far) return;
+  for (int64_t i = 0; i < width; ++i) origin[i] += sum[i] / lines;
+  ON_THIS_PROCESSOR(moments(x, origin.data(), lines, width, sum.data(), squares.data()))
+}
+
 template <typename T>
 std::vector<Moments> moments_of(const Map& map, ffi::ThreadPool& pool, const T* x) {
   const std::vector<double> none(map.width);
   std::vector<Seen> seen(map.tasks, {0, none, none});
   map.each_chunk(pool, false, [&](size_t task, int64_t line, int64_t lines, int64_t) {
     if (lines == 0) return;
-    static thread_local std::vector<float> mean, squares;
-    mean.resize(map.width), squares.resize(map.width);
-    moments(x + line * map.width, lines, map.width, mean.data(), squares.data());
+    static thread_local std::vector<float> origin, sum, squares;
+    take_moments(x + line * map.width, lines, map.width, origin, sum, squares);
     Seen& so_far = seen[task];
     so_far.lines += lines;
     // Moments::add for all lanes, which have the same counts.
     const double share = lines / so_far.lines, both = (so_far.lines - lines) * share;
     for (int64_t i = 0; i < map.width; ++i) {
-      const double apart = mean[i] - so_far.mean[i];
+      const double from_origin = double(sum[i]) / lines, apart = origin[i] + from_origin - so_far.mean[i];
       so_far.mean[i] += apart * share;
-      so_far.squares[i] += squares[i] + apart * apart * both;
+      so_far.squares[i] += std::max(squares[i] - sum[i] * from_origin, 0.0) + apart * apart * both;
     }
   });
   std::vector<Moments> made(map.channels);
@@ -117,9 +142,12 @@ void forward_of(const Map& map, ffi::ThreadPool& pool, const T* x, const T* adde
   const auto factors = map.along([&](int64_t c) { return scale[c] / std::sqrt(variance[c] + epsilon); });
   const auto biases = map.along([&](int64_t c) { return bias[c]; });
   const Tables tables{means.data(), factors.data(), biases.data()};
+  const bool streams = streamed(y, map.rows * map.channels * sizeof(T), map.width);
   map.each_chunk(pool, true, [&](size_t, int64_t line, int64_t lines, int64_t rest) {
     const int64_t at = line * map.width;
-    apply(activation, tables, x + at, added ? added + at : nullptr, y + at, lines, map.width, rest);
+    const T* more = added ? added + at : nullptr;
+    ON_THIS_PROCESSOR(apply(activation, tables, x + at, more, y + at, lines, map.width, rest, streams))
+    if (streams) _mm_sfence();
   });
 }
 
@@ -137,8 +165,10 @@ void backward_of(const Map& map, ffi::ThreadPool& pool, const T* x, const T* dy,
     static thread_local std::vector<float> part, part_of_product;
     part.assign(map.width, 0), part_of_product.assign(map.width, 0);
     const int64_t at = line * map.width;
-    sums(activation, tables, x + at, third ? third + at : nullptr, dy + at, third ? dz + at : nullptr, lines,
-         map.width, rest, part.data(), part_of_product.data());
+    const T* more = third ? third + at : nullptr;
+    T* made = third ? dz + at : nullptr;
+    ON_THIS_PROCESSOR(sums(activation, tables, x + at, more, dy + at, made, lines, map.width, rest, part.data(),
+                             part_of_product.data()))
     for (int64_t i = 0; i < map.width; ++i) sum[task][i] += part[i], product[task][i] += part_of_product[i];
   });
   std::vector<double> total(map.channels), total_product(map.channels);
@@ -153,7 +183,8 @@ void backward_of(const Map& map, ffi::ThreadPool& pool, const T* x, const T* dy,
   const Activation left = third ? kIdentity : activation;
   map.each_chunk(pool, true, [&](size_t, int64_t line, int64_t lines, int64_t rest) {
     const int64_t at = line * map.width;
-    back(left, tables, x + at, (third ? dz : dy) + at, dx + at, lines, map.width, rest, shift.data(), tilt.data());
+    const T* from = (third ? dz : dy) + at;
+    ON_THIS_PROCESSOR(back(left, tables, x + at, from, dx + at, lines, map.width, rest, shift.data(), tilt.data()))
   });
 }
 

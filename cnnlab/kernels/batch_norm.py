@@ -15,12 +15,11 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 from jax.core import ShapedArray
-from jax.interpreters import mlir
 
-from cnnlab.kernels import build, lowering
-from cnnlab.kernels.primitive import Rule, primitive
+from cnnlab.kernels.primitive import Rule, kernel_may, lowered, primitive, varies
 
 Activation = Literal["identity", "relu", "swish"]
+
 # In the order of the kernel's own list in batch_norm.h.
 ACTIVATIONS: dict[Activation, Callable[[Array], Array]] = {
     "identity": lambda z: z,
@@ -46,18 +45,12 @@ def batch_norm(
     wide = jnp.promote_types(x.dtype, jnp.float32)
     added = () if residual is None else (residual.astype(x.dtype),)
     operands = (x, scale.astype(wide), bias.astype(wide), *added)
-    if any(map(_varies, operands)):
+    if any(map(varies, operands)):
         made: Any = _plain(*operands, epsilon=epsilon, activation=activation)
     else:
         made = _batch_norm(epsilon, activation, *operands)
     y, mean, variance = made
     return y, jax.lax.stop_gradient(mean), jax.lax.stop_gradient(variance)
-
-
-def _varies(operand: Array) -> bool:
-    """Whether it is in a shard_map that keeps account of what differs from device to device."""
-    manual = getattr(jax.typeof(operand), "manual_axis_type", None)
-    return bool(getattr(manual, "varying", None) or getattr(jax.typeof(operand), "vma", None))
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(0, 1))
@@ -144,17 +137,13 @@ gradient_p = primitive("batch_norm_gradient", _plain_gradient, _shapes_of_gradie
 
 
 def _kernel_may(context: Any) -> bool:
-    """Whether the kernel may do an equation: on the CPU, on whole arrays whose sizes are known."""
-    if not lowering.applies(context):
-        return False
-    x, of_channels = context.avals_in[0], context.avals_in[-1 if len(context.avals_in) == 3 else 2]
-    if x.dtype.name not in ("float32", "bfloat16") or of_channels.dtype.name != "float32":
-        return False
-    return all(isinstance(n, int | np.integer) and n > 0 for n in x.shape)
+    """Whether the kernel may do an equation: it wants statistics in float32."""
+    of_channels = context.avals_in[-1 if len(context.avals_in) == 3 else 2]
+    return kernel_may(context) and of_channels.dtype.name == "float32"
 
 
-def _rule(target: str, original: Rule) -> Rule:
-    """The lowering rule that takes the kernel where it may and `original` elsewhere."""
+def _call(target: str, original: Rule) -> Rule:
+    """The lowering rule that calls a kernel where it may do an equation, and `original` elsewhere."""
 
     def rule(context: Any, *operands: Any, epsilon: float, activation: Activation) -> Any:
         if not _kernel_may(context):
@@ -173,11 +162,5 @@ def _rule(target: str, original: Rule) -> Rule:
 
 def install(library: ctypes.CDLL) -> None:
     """Registers the library's kernels with XLA and lowers both primitives to them. Call it after lowering.install."""
-    for made, plain, kernel in (
-        (batch_norm_p, _plain, library.cnnlab_batch_norm),
-        (gradient_p, _plain_gradient, library.cnnlab_batch_norm_gradient),
-    ):
-        target = f"{kernel.__name__}_{build.key()}"
-        jax.ffi.register_ffi_target(target, jax.ffi.pycapsule(kernel), platform="cpu")
-        original = mlir.lower_fun(plain, multiple_results=True)
-        mlir.register_lowering(made, _rule(target, original), platform="cpu")
+    lowered(batch_norm_p, _plain, library.cnnlab_batch_norm, _call)
+    lowered(gradient_p, _plain_gradient, library.cnnlab_batch_norm_gradient, _call)

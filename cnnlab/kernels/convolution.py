@@ -15,9 +15,9 @@ from jax import Array
 from jax.core import ShapedArray
 from jax.interpreters import mlir
 
-from cnnlab.kernels import build, lowering
+from cnnlab.kernels import lowering
 from cnnlab.kernels.batch_norm import ACTIVATIONS, Activation
-from cnnlab.kernels.primitive import Rule, primitive
+from cnnlab.kernels.primitive import Rule, lowered, primitive
 from cnnlab.kernels.problem import FORWARD, Dimensions, Problem, recognise
 
 
@@ -114,27 +114,24 @@ def _problem_of(context: Any, windows: Windows, activation: Activation) -> Probl
     return replace(call.problem, after=after, residual=len(context.avals_in) == 5)
 
 
-def _rule(library: ctypes.CDLL, target: str, original: Rule) -> Rule:
-    """The lowering rule that asks `library` first and takes `original`, the plain form, where it has nothing fast."""
-
-    def rule(context: Any, *operands: Any, windows: Windows, activation: Activation) -> Any:
-        problem = _problem_of(context, windows, activation)
-        if problem is None or not lowering.is_fast(library, problem):
-            return original(context, *operands, windows=windows, activation=activation)
-        # The result takes the place of the map that is added to it.
-        emit = jax.ffi.ffi_lowering(
-            target,
-            operand_output_aliases={4: 0} if problem.residual else {},
-            backend_config={"problem": mlir.dense_int_array(problem.numbers())},
-        )
-        return emit(context, *operands)
-
-    return rule
-
-
 def install(library: ctypes.CDLL) -> None:
     """Registers the library's kernel with XLA and lowers the primitive to it. Call it after lowering.install."""
-    target = f"cnnlab_convolution_after_{build.key()}"
-    jax.ffi.register_ffi_target(target, jax.ffi.pycapsule(library.cnnlab_convolution_after), platform="cpu")
-    original = mlir.lower_fun(_plain, multiple_results=True)
-    mlir.register_lowering(convolution_p, _rule(library, target, original), platform="cpu")
+
+    def call(target: str, original: Rule) -> Rule:
+        """The lowering rule that asks `library` first and takes the plain form where it has nothing fast."""
+
+        def rule(context: Any, *operands: Any, windows: Windows, activation: Activation) -> Any:
+            problem = _problem_of(context, windows, activation)
+            if problem is None or not lowering.is_fast(library, problem):
+                return original(context, *operands, windows=windows, activation=activation)
+            # The result takes the place of the map that is added to it.
+            emit = jax.ffi.ffi_lowering(
+                target,
+                operand_output_aliases={4: 0} if problem.residual else {},
+                backend_config={"problem": mlir.dense_int_array(problem.numbers())},
+            )
+            return emit(context, *operands)
+
+        return rule
+
+    lowered(convolution_p, _plain, library.cnnlab_convolution_after, call)

@@ -5,46 +5,14 @@
 #include <algorithm>
 #include <cstdint>
 #include <cstring>
-#include <type_traits>
+#include <immintrin.h>
 
 #include "lanes.h"  // Bfloat16
+#include "pooling.h"
 #include "threads.h"
-
-// What is to be done sixteen at a time says so; on lists of a few addresses GCC only wastes time and code with it.
-#pragma GCC optimize("no-tree-vectorize")
 
 namespace cnnlab {
 namespace {
-
-// [batch, *in, channels] pooled to [batch, *out, channels]; fewer than three spatial axes begin with axes of one
-// position. pooling.py writes the same order of numbers.
-struct Pooling {
-  int64_t batch, channels;
-  int64_t in[3], out[3], window[3], stride[3], pad[3];
-  int64_t type;  // 0 float32, 1 bfloat16
-
-  // Whether windows touch without overlapping, so that a position is in one window at most.
-  bool apart() const { return std::equal(window, window + 3, stride); }
-};
-constexpr size_t kNumbers = sizeof(Pooling) / sizeof(int64_t);
-
-// first ... last - 1
-struct Range {
-  int64_t first, last;
-};
-
-// The taps of window `o` that lie on the map, along an axis.
-inline Range taps_of(const Pooling& p, int axis, int64_t o) {
-  int64_t begin = o * p.stride[axis] - p.pad[axis];
-  return {std::max<int64_t>(0, -begin), std::min(p.window[axis], p.in[axis] - begin)};
-}
-
-// The windows that see position `i`, along an axis.
-inline Range windows_of(const Pooling& p, int axis, int64_t i) {
-  int64_t before = i + p.pad[axis] - p.window[axis];
-  int64_t first = before < 0 ? 0 : before / p.stride[axis] + 1;
-  return {first, std::min((i + p.pad[axis]) / p.stride[axis] + 1, p.out[axis])};
-}
 
 // Where windows are apart: how many positions they cover, and which are window `o`'s, the last having all that follow.
 inline int64_t covered(const Pooling& p, int axis) {
@@ -76,6 +44,7 @@ struct Seen {
 template <typename T>
 struct Scratch {
   int64_t deep, high;  // lines kept along the first two axes
+  bool streams;        // the gradient past the caches
   int64_t* line;
   Row<T>* rows;
   Seen<T>* met;
@@ -116,40 +85,8 @@ int64_t rows_of(const Pooling& p, int64_t line, const T* x, Row<T>* rows) {
   return count;
 }
 
-#define INLINE inline __attribute__((always_inline))
-
-namespace oldest {
-#define WIDEST 4
-#include "pool_lines.h"
-#undef WIDEST
-}  // namespace oldest
-#pragma GCC push_options
-#pragma GCC target("avx2,fma")
-namespace avx2 {
-#define WIDEST 8
-#include "pool_lines.h"
-#undef WIDEST
-}  // namespace avx2
-#pragma GCC pop_options
-#pragma GCC push_options
-#pragma GCC target("avx512f,avx512bw,avx512dq,avx512vl")
-namespace avx512 {
-#define WIDEST 16
-#include "pool_lines.h"
-#undef WIDEST
-}  // namespace avx512
-#pragma GCC pop_options
-
-enum class Processor { kOldest, kAvx2, kAvx512 };
-
-Processor processor() {
-  static const Processor found = __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
-                                         __builtin_cpu_supports("avx512vl")
-                                     ? Processor::kAvx512
-                                 : __builtin_cpu_supports("avx2") ? Processor::kAvx2
-                                                                  : Processor::kOldest;
-  return found;
-}
+#define LINES "pool_lines.h"
+#include "for_each_processor.h"
 
 thread_local Buffer scratch_buffer;
 
@@ -157,34 +94,20 @@ template <typename T>
 void run(const Pooling& p, Range lines, const void* x, const void* dy, void* made) {
   auto from = static_cast<const T*>(x), g = static_cast<const T*>(dy);
   auto to = static_cast<T*>(made);
-  const Scratch<T> s = scratch_of<T>(p, dy != nullptr, scratch_buffer);
-  switch (processor()) {
-    case Processor::kAvx512: return avx512::run(p, lines, from, g, to, s);
-    case Processor::kAvx2: return avx2::run(p, lines, from, g, to, s);
-    case Processor::kOldest: return oldest::run(p, lines, from, g, to, s);
-  }
+  Scratch<T> s = scratch_of<T>(p, dy != nullptr, scratch_buffer);
+  const int64_t numbers = p.batch * p.in[0] * p.in[1] * p.in[2] * p.channels;
+  s.streams = dy && streamed(made, numbers * sizeof(T), p.channels);
+  ON_THIS_PROCESSOR(run(p, lines, from, g, to, s))
+  if (s.streams) _mm_sfence();
 }
 
 // The maxima, or with dy the gradient; a thread takes lines that follow one another.
 ffi::Error pool_lines(ffi::ThreadPool& pool, ffi::Span<const int64_t> numbers, const void* x, const void* dy,
                       void* made) {
-  if (numbers.size() != kNumbers) return ffi::Error::InvalidArgument("a pooling of another version of cnnlab");
-  Pooling p;
-  std::memcpy(&p, numbers.begin(), sizeof p);
-  const int64_t* size = dy && !p.apart() ? p.in : p.out;
-  const int64_t lines = p.batch * size[0] * size[1];
-  // Waking a thread costs some ten microseconds, in which a core reads about this many numbers.
-  const int64_t worth = p.batch * p.in[0] * p.in[1] * p.in[2] * p.channels / 32768;
-  const int64_t count = std::max<int64_t>(1, std::min({int64_t(pool.num_threads()), lines, worth}));
-  try {
-    spread(pool, count, [&](size_t i) {
-      Range range{lines * int64_t(i) / count, lines * int64_t(i + 1) / count};
-      (p.type ? run<Bfloat16> : run<float>)(p, range, x, dy, made);
-    });
-  } catch (const std::exception& e) {
-    return ffi::Error::Internal(std::string("max-pooling: ") + e.what());
-  }
-  return ffi::Error::Success();
+  return pool_by_lines(pool, numbers, [&](const Pooling& p) { return dy && !p.apart(); },
+                       [&](const Pooling& p, Range lines) {
+                         (p.type ? run<Bfloat16> : run<float>)(p, lines, x, dy, made);
+                       });
 }
 
 ffi::Error maximum(ffi::ThreadPool pool, ffi::AnyBuffer x, ffi::Result<ffi::AnyBuffer> y,

@@ -1,45 +1,7 @@
-// The work of max-pooling on one line, included by pool.cc once for each kind of processor, into a namespace of its
-// own: GCC takes vectors to pieces for the oldest processor before it clones a function for a newer one, so the
-// target_clones of lanes.h make comparisons of sixteen numbers twenty times slower than these.
-
-// N numbers at a time. Channels go in blocks of the largest N that they fill; the last block may begin in the one
-// before it and make the same numbers again.
-template <int N>
-struct Vectors {
-  typedef float Floats __attribute__((vector_size(4 * N)));
-  typedef int32_t Choices __attribute__((vector_size(4 * N)));
-  typedef uint32_t Words __attribute__((vector_size(4 * N)));
-  typedef uint16_t Halves __attribute__((vector_size(2 * N)));
-};
-
-template <int N, typename T>
-INLINE typename Vectors<N>::Floats load_block(const T* from) {
-  typename Vectors<N>::Floats values;
-  if constexpr (std::is_same_v<T, float>) {
-    std::memcpy(&values, from, sizeof values);
-  } else {
-    typename Vectors<N>::Halves halves;
-    std::memcpy(&halves, from, sizeof halves);
-    auto words = __builtin_convertvector(halves, typename Vectors<N>::Words) << 16;
-    std::memcpy(&values, &words, sizeof values);
-  }
-  return values;
-}
-
-// A bfloat16 is rounded to the nearest, ties to even; a NaN stays one.
-template <int N, typename T>
-INLINE void store_block(T* to, typename Vectors<N>::Floats values) {
-  if constexpr (std::is_same_v<T, float>) {
-    std::memcpy(to, &values, sizeof values);
-  } else {
-    typename Vectors<N>::Words words;
-    std::memcpy(&words, &values, sizeof values);
-    auto rounded = (words + 0x7fff + ((words >> 16) & 1)) >> 16;
-    words = values == values ? rounded : (words >> 16) | 0x40;
-    auto halves = __builtin_convertvector(words, typename Vectors<N>::Halves);
-    std::memcpy(to, &halves, sizeof halves);
-  }
-}
+// The work of max-pooling on one line, for each kind of processor: see for_each_processor.h.
+//
+// Channels go in blocks of the largest N that they fill; the last block may begin in the one before it and make the same
+// numbers again.
 
 // The maximum of a window, or a NaN where it sees one: K positions (`wide` where K is 0) of each row, c numbers apart.
 template <int N, int K, typename T>
@@ -114,7 +76,7 @@ inline void choose_line(const Pooling& p, int64_t line, const T* x, int32_t* cho
 // What a window that shares no position with another has to do with the map's gradient.
 template <int N, int K, typename T>
 inline void scatter(int64_t c, const Row<T>* rows, int64_t count, int64_t from, int64_t wide, int32_t first,
-                    const int32_t* chosen, const T* dy, const T* x, T* dx) {
+                    const int32_t* chosen, const T* dy, const T* x, T* dx, bool streams) {
   for (int64_t block = 0; block < c; block += N) {
     const int64_t at = std::min(block, c - N);
     const auto more = load_block<N>(dy + at);
@@ -124,7 +86,7 @@ inline void scatter(int64_t c, const Row<T>* rows, int64_t count, int64_t from, 
       T* to = dx + (rows[r].x - x) + from + at;
 #pragma GCC unroll 4
       for (int64_t k = 0; k < (K ? K : wide); ++k, to += c)
-        store_block<N>(to, choice == int32_t(rows[r].tap + first + k) ? more : typename Vectors<N>::Floats{});
+        store_block<N>(to, choice == int32_t(rows[r].tap + first + k) ? more : Floats<N>{}, streams);
     }
   }
 }
@@ -139,10 +101,10 @@ inline void gradient_apart(const Pooling& p, int64_t line, const T* x, const T* 
     const int64_t from = (ow * p.stride[2] - p.pad[2] + taps.first) * c, wide = taps.last - taps.first;
     if (wide == 2) {
       choose<N, 2>(c, s.rows, count, from, wide, taps.first, s.chosen);
-      scatter<N, 2>(c, s.rows, count, from, wide, taps.first, s.chosen, dy, x, dx);
+      scatter<N, 2>(c, s.rows, count, from, wide, taps.first, s.chosen, dy, x, dx, s.streams);
     } else {
       choose<N, 0>(c, s.rows, count, from, wide, taps.first, s.chosen);
-      scatter<N, 0>(c, s.rows, count, from, wide, taps.first, s.chosen, dy, x, dx);
+      scatter<N, 0>(c, s.rows, count, from, wide, taps.first, s.chosen, dy, x, dx, s.streams);
     }
   }
   const int64_t oh = line % p.out[1], od = line / p.out[1] % p.out[0], n = line / p.out[1] / p.out[0];
@@ -158,11 +120,11 @@ inline void gradient_apart(const Pooling& p, int64_t line, const T* x, const T* 
 // The gradient of a position that K windows of each of L lines see (`lines` and `count` where these are 0), in the
 // order of the windows; `tap` is the place in a row of taps at which the first of the windows sees it.
 template <int N, int L, int K, typename T>
-inline void gather(const Pooling& p, const Seen<T>* seen, int64_t lines, Range wide, int64_t tap, T* dx) {
+inline void gather(const Pooling& p, const Seen<T>* seen, int64_t lines, Range wide, int64_t tap, T* dx, bool streams) {
   const int64_t c = p.channels;
   for (int64_t block = 0; block < c; block += N) {
     const int64_t at = std::min(block, c - N), from = wide.first * c + at;
-    typename Vectors<N>::Floats sum = {};
+    Floats<N> sum = {};
 #pragma GCC unroll 2
     for (int64_t l = 0; l < (L ? L : lines); ++l) {
 #pragma GCC unroll 2
@@ -170,10 +132,10 @@ inline void gather(const Pooling& p, const Seen<T>* seen, int64_t lines, Range w
         typename Vectors<N>::Choices chosen;
         std::memcpy(&chosen, seen[l].chosen + from + k * c, sizeof chosen);
         const int32_t here = seen[l].tap + tap - k * p.stride[2];
-        sum += chosen == here ? load_block<N>(seen[l].dy + from + k * c) : typename Vectors<N>::Floats{};
+        sum += chosen == here ? load_block<N>(seen[l].dy + from + k * c) : Floats<N>{};
       }
     }
-    store_block<N>(dx + at, sum);
+    store_block<N>(dx + at, sum, streams);
   }
 }
 
@@ -196,11 +158,11 @@ inline void gradient_line(const Pooling& p, int64_t line, const T* x, const T* d
   for (int64_t w = 0; w < p.in[2]; ++w, dx += c) {
     const Range wide = windows_of(p, 2, w);
     const int64_t count = wide.last - wide.first, tap = w + p.pad[2] - wide.first * p.stride[2];
-    if (lines == 1 && count == 1) gather<N, 1, 1>(p, s.met, lines, wide, tap, dx);
-    else if (lines == 1 && count == 2) gather<N, 1, 2>(p, s.met, lines, wide, tap, dx);
-    else if (lines == 2 && count == 1) gather<N, 2, 1>(p, s.met, lines, wide, tap, dx);
-    else if (lines == 2 && count == 2) gather<N, 2, 2>(p, s.met, lines, wide, tap, dx);
-    else gather<N, 0, 0>(p, s.met, lines, wide, tap, dx);
+    if (lines == 1 && count == 1) gather<N, 1, 1>(p, s.met, lines, wide, tap, dx, s.streams);
+    else if (lines == 1 && count == 2) gather<N, 1, 2>(p, s.met, lines, wide, tap, dx, s.streams);
+    else if (lines == 2 && count == 1) gather<N, 2, 1>(p, s.met, lines, wide, tap, dx, s.streams);
+    else if (lines == 2 && count == 2) gather<N, 2, 2>(p, s.met, lines, wide, tap, dx, s.streams);
+    else gather<N, 0, 0>(p, s.met, lines, wide, tap, dx, s.streams);
   }
 }
 

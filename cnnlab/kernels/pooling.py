@@ -86,7 +86,8 @@ def reduce_window_is_fast(dtype: np.dtype) -> bool:
     """Whether `jax.lax.reduce_window`, traced now for a maximum, is fast here, its gradient included."""
     if jax.default_backend() != "cpu":
         return True
-    return _installed["yes"] and lowering.switched_on() and dtype.name in TYPES
+    one = jax.local_device_count() == 1  # kernels take whole arrays
+    return one and _installed["yes"] and lowering.switched_on() and dtype.name in TYPES
 
 
 def _pooling_of(context: Any, operand: Any, pooled: Any, parameters: dict[str, Any]) -> Pooling | None:

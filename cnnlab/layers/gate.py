@@ -1,8 +1,10 @@
 """Gates: a map weighed by what the network makes of it."""
 
+import jax.numpy as jnp
 from flax import nnx
 from jax import Array
 
+from cnnlab.kernels.channel_sums import mean_over_space, weighed
 from cnnlab.layers.activation import ACTIVATIONS
 from cnnlab.layers.conv import Conv, Map
 from cnnlab.layers.initialize import Initializer
@@ -24,6 +26,11 @@ class SqueezeExcite(nnx.Module):
         self.gate = ACTIVATIONS["sigmoid"]()
 
     def __call__(self, x: Map, mode: Mode = EVALUATION) -> Map:
-        mean: Array = x.mean(range(1, 1 + spatial_axes(x.shape)), keepdims=True)
+        space = range(1, 1 + spatial_axes(x.shape))
+        if mode.train:
+            mean = jnp.expand_dims(mean_over_space(x).astype(x.dtype), space)
+        else:
+            mean = x.mean(space, keepdims=True)
         weight: Array = self.gate(self.expand(self.activation(self.reduce(mean))))
-        return (x * weight.astype(at_least_float32(x))).astype(x.dtype)
+        weight = weight.astype(at_least_float32(x))
+        return weighed(x, weight.squeeze(space)) if mode.train else (x * weight).astype(x.dtype)

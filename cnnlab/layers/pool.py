@@ -11,29 +11,14 @@ from flax import nnx
 from jax import Array
 from jaxtyping import Float
 
+from cnnlab.kernels.average_pool import average_pool, joined, over_windows, plain
+from cnnlab.kernels.channel_sums import mean_over_space
 from cnnlab.kernels.pooling import reduce_window_is_fast
 from cnnlab.layers.conv import Map
 from cnnlab.layers.mode import EVALUATION, Mode
 from cnnlab.layers.windows import Padding, Pads, PerAxis, ShapeError, check_fits, pads, per_axis, show, spatial_axes
 
 Pooled = Float[Array, "batch *new_space channel"]
-
-
-def _over_windows(
-    x: Array, window: tuple[int, ...], stride: tuple[int, ...], join: Callable[[Array, Array], Array]
-) -> Array:
-    """`join` over every window, one axis after the other, as k strided slices each: both joins are separable."""
-    for axis, (k, s) in enumerate(zip(window, stride, strict=True), start=1):
-        x = _joined(x, axis, range(k), s, (x.shape[axis] - k) // s + 1, join)
-    return x
-
-
-def _joined(
-    x: Array, axis: int, window: range, stride: int, count: int, join: Callable[[Array, Array], Array]
-) -> Array:
-    """`join` over `count` windows along an axis, the first of which sees the positions `window`."""
-    end = (count - 1) * stride + 1
-    return reduce(join, [jax.lax.slice_in_dim(x, i, i + end, stride, axis) for i in window])
 
 
 class _Pool(nnx.Module):
@@ -70,30 +55,25 @@ class MaxPool(_Pool):
             return jax.lax.reduce_window(x, -jnp.inf, jax.lax.max, sizes, strides, padding)
         if any(map(any, padding)):
             x = jnp.pad(x, padding, constant_values=-jnp.inf)
-        return _over_windows(x, self.window, self.stride, jnp.maximum)
+        return over_windows(x, self.window, self.stride, jnp.maximum)
 
 
 class AvgPool(_Pool):
     """The mean of each window, per channel, from sums in float32 at least; padded positions do not count."""
 
     def __call__(self, x: Map, mode: Mode = EVALUATION) -> Pooled:
-        padding = ((0, 0), *self._pads(x), (0, 0))
-        wide = jnp.promote_types(x.dtype, jnp.float32)
-        count: Array | int = 1
-        for k in self.window:
-            count *= k
-        if any(map(any, padding)):
-            inside = jnp.pad(jnp.ones((1, *x.shape[1:-1], 1), wide), padding)
-            count = _over_windows(inside, self.window, self.stride, jnp.add)
-            x = jnp.pad(x, padding)
-        return (_over_windows(x.astype(wide), self.window, self.stride, jnp.add) / count).astype(x.dtype)
+        padding = self._pads(x)
+        if mode.train:
+            return average_pool(x, self.window, self.stride, padding)
+        return plain(x, window=self.window, stride=self.stride, pads=padding)[0]
 
 
 class GlobalAvgPool(nnx.Module):
     """The mean over space (Lin, Chen and Yan 2014): a vector of channels."""
 
     def __call__(self, x: Map, mode: Mode = EVALUATION) -> Float[Array, "batch channel"]:
-        return x.mean(range(1, 1 + spatial_axes(x.shape)))
+        space = range(1, 1 + spatial_axes(x.shape))
+        return mean_over_space(x).astype(x.dtype) if mode.train else x.mean(space)
 
 
 class GlobalMaxPool(nnx.Module):
@@ -123,7 +103,7 @@ def _adapted(
     for i, window in enumerate(adaptive_windows(stride, period)):
         places = [(0, 0, 0)] * x.ndim
         places[axis] = (i, period - 1 - i, period - 1)
-        phase = _joined(x, axis, window, stride, blocks, join)
+        phase = joined(x, axis, window, stride, blocks, join)
         phases.append(jax.lax.pad(phase, jnp.zeros((), x.dtype), places))
     return reduce(jnp.add, phases)
 

@@ -127,6 +127,27 @@ def test_maps_of_many_chunks_and_threads(shape, activation, dtype):
             assert np.asarray(a).tobytes() == np.asarray(b).tobytes()
 
 
+@pytest.mark.parametrize("residual", [False, True])
+@pytest.mark.usefixtures("in_use")
+def test_a_map_larger_than_the_caches(residual):
+    """Of 17 MB: it is written past them."""
+    operands = arrays((4, 182, 182, 32))
+    expected, _ = oracle("swish", residual, *operands)
+    for a, b in zip(compiled("swish", residual)(*operands), expected, strict=True):
+        assert np.linalg.norm(np.asarray(a, np.float64) - b) < 1e-5 * np.linalg.norm(b)
+
+
+@pytest.mark.usefixtures("in_use")
+def test_a_first_value_far_from_all_others():
+    """The moments are taken about it."""
+    x, *rest = arrays((2, 20, 20, 16))
+    x = x.at[0, 0, 0].set(100.0)
+    expected, _ = oracle("identity", False, x, *rest)
+    found = compiled("identity", False)(x, *rest)
+    np.testing.assert_allclose(found[1], expected[1], rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(found[2], expected[2], rtol=1e-5)
+
+
 @pytest.mark.parametrize("native", [True, False])
 def test_a_large_mean_costs_no_digits_of_the_variance(in_use, native):
     from cnnlab.kernels import lowering

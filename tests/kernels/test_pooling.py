@@ -109,6 +109,16 @@ def test_sums_of_any_numbers_are_xlas_to_the_bit(window):
     assert np.asarray(ours[1], np.float64).sum() == pytest.approx(dy.astype(np.float64).sum(), rel=1e-4)
 
 
+@pytest.mark.parametrize("stride", [2, 3])  # of windows that overlap, and of windows that do not
+def test_a_gradient_larger_than_the_caches(stride):
+    """Of 17 MB: it is written past them."""
+    x = np.random.default_rng(7).standard_normal((4, 182, 182, 32), dtype=np.float32)
+    layer = MaxPool(3, axes=2, stride=stride)
+    dy = np.random.default_rng(8).integers(-3, 4, jax.eval_shape(layer, jnp.asarray(x)).shape).astype(np.float32)
+    f = partial(pool, window=(1, 3, 3, 1), stride=(1, stride, stride, 1), padding=WHOLE)
+    same(both(f)(x, dy)[2], both(f, ours=False)(x, dy)[2])
+
+
 def test_a_bfloat16_gradient_is_the_float32_one_rounded_once():
     random = np.random.default_rng(2)
     x = jnp.asarray(random.standard_normal((2, 9, 9, 24)), jnp.bfloat16)

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cnnlab.kernels import lowering
+from cnnlab.layers.mode import EVALUATION, Mode
 from cnnlab.layers.pool import (
     AdaptiveAvgPool,
     AdaptiveMaxPool,
@@ -144,8 +145,9 @@ def test_a_tie_of_three_still_shares_one_whole_gradient():
     assert float(gradient.sum()) == 1
 
 
-def test_the_gradient_of_an_average_is_its_share():
-    gradient = jax.grad(lambda x: AvgPool(2, axes=1, stride=1, padding=1)(x).sum())(jnp.ones((1, 3, 1)))
+@pytest.mark.parametrize("mode", [EVALUATION, Mode(train=True)])
+def test_the_gradient_of_an_average_is_its_share(mode):
+    gradient = jax.grad(lambda x: AvgPool(2, axes=1, stride=1, padding=1)(x, mode).sum())(jnp.ones((1, 3, 1)))
     # Windows see {0}, {0, 1}, {1, 2}, {2}: a padded position takes no share.
     np.testing.assert_allclose(gradient[0, :, 0], [1.5, 1, 1.5])
 
@@ -165,7 +167,10 @@ def test_an_average_of_bfloat16_is_rounded_once(padding):
 def test_global_pooling_leaves_a_vector(space):
     x = np.random.default_rng(0).standard_normal((2, *space, 3), dtype=np.float32)
     flat = x.reshape(2, -1, 3).astype(np.float64)
-    CLOSE(GlobalAvgPool()(jnp.asarray(x)), flat.mean(1))
+    for mode in (EVALUATION, Mode(train=True)):
+        CLOSE(GlobalAvgPool()(jnp.asarray(x), mode), flat.mean(1))
+        gradient = jax.grad(lambda x, mode=mode: GlobalAvgPool()(x, mode).sum())(jnp.asarray(x))
+        CLOSE(gradient, np.full(x.shape, 1 / flat.shape[1]))
     CLOSE(GlobalMaxPool()(jnp.asarray(x)), flat.max(1))
 
 
