@@ -33,6 +33,16 @@ def parse_shape(text: str | None) -> tuple[int, ...] | None:
     return tuple(map(int, parts))
 
 
+def parse_unit(text: str | None) -> tuple[int, ...] | None:
+    """`3,4` as the place of a unit. Raises SpecError where it is none."""
+    if text is None:
+        return None
+    parts = text.split(",")
+    if not all(re.fullmatch(r"\s*[0-9]{1,9}\s*", part) for part in parts):
+        raise SpecError(f"--unit: '{text}' is no place in a map", hint="such as 0,3: row and column, counted from 0")
+    return tuple(map(int, parts))
+
+
 def parse_numbers(text: str | None, option: str) -> tuple[float, ...] | None:
     """`0.485,0.456,0.406` as numbers. Raises SpecError where they are none."""
     if text is None:

@@ -15,7 +15,6 @@ from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
-    from cnnlab.receptive_field.report import Report
     from cnnlab.report.plan import Plan
     from cnnlab.report.results import Outcome
     from cnnlab.runs.network import Network
@@ -25,14 +24,14 @@ MATRIX_UP_TO = 20  # classes; beyond, the most frequent confusions are listed
 _UNBOUNDED = 100_000
 
 
-def _console(file: Any) -> Console:
+def console_for(file: Any) -> Console:
     width = None if file.isatty() else _UNBOUNDED
     return Console(file=file, width=width, markup=False, highlight=False, emoji=False, soft_wrap=not file.isatty())
 
 
 def stderr() -> Console:
     """The console of progress and warnings."""
-    return _console(sys.stderr)
+    return console_for(sys.stderr)
 
 
 def document(content: Any) -> None:
@@ -51,7 +50,7 @@ def note(sentence: str) -> None:
     stderr().print(Text(f"note: {sentence}"))
 
 
-def _show(console: Console, table: Table) -> None:
+def show(console: Console, table: Table) -> None:
     """Print a table without the empty lines around it and the blanks at the ends of its lines."""
     with console.capture() as capture:
         console.print(table)
@@ -59,14 +58,14 @@ def _show(console: Console, table: Table) -> None:
     console.file.write("\n".join(["", *lines[1:]]).rstrip("\n") + "\n\n")
 
 
-def _table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, left: int = 1, foot: int = 0) -> Table:
+def table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, left: int = 1, foot: int = 0) -> Table:
     """A table whose first `left` columns are text and the others numbers; a line sets off the last `foot` rows."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
+    made = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
     for i, column in enumerate(columns):
-        table.add_column(Text(column), justify="left" if i < left else "right", overflow="fold")
+        made.add_column(Text(column), justify="left" if i < left else "right", overflow="fold")
     for i, row in enumerate(rows, start=1):
-        table.add_row(*(Text(cell) for cell in row), end_section=i == len(rows) - foot)
-    return table
+        made.add_row(*(Text(cell) for cell in row), end_section=i == len(rows) - foot)
+    return made
 
 
 def names(entries: Sequence[tuple[str, str]]) -> None:
@@ -92,14 +91,14 @@ def outcome(found: "Outcome") -> None:
     """The tables of a split, and where the rest is."""
     from cnnlab.metrics.confusion import undefined_notes
 
-    report, console = found.report, _console(sys.stdout)
+    report, console = found.report, console_for(sys.stdout)
     console.print(Text(f"{report['split']}: {report['n']:,} examples, {found.which} step {found.step}{_chosen(found)}"))
-    _show(console, _table(("class", "precision", "recall", "f1", "support"), _class_rows(report), foot=3))
+    show(console, table(("class", "precision", "recall", "f1", "support"), _class_rows(report), foot=3))
     top = "".join(f"   top-{k} {value:.4f}" for k, value in report["top_k"].items())
     console.print(Text(f"accuracy {report['accuracy']:.4f}{top}   loss {report['loss']:.4f}", style="bold"))
     for sentence in undefined_notes(report):
         console.print(Text(sentence))
-    _show(console, _confusion(report))
+    show(console, _confusion(report))
     folder = "eval/" + (report["split"] if found.which == "best" else f"{report['split']}-{found.which}")
     console.print(Text(f"run   {found.run}"))
     console.print(Text(f"look  {found.run}/figures/curves.png"))
@@ -132,7 +131,7 @@ def _confusion(report: dict[str, Any]) -> Table:
         rows = [
             [name, *(str(count) if count else "." for count in row)] for name, row in zip(numbered, matrix, strict=True)
         ]
-        return _table(("true \\ predicted", *columns), rows)
+        return table(("true \\ predicted", *columns), rows)
     pairs = [
         (count, classes[i], classes[j])
         for i, row in enumerate(matrix)
@@ -141,13 +140,13 @@ def _confusion(report: dict[str, Any]) -> Table:
     ]
     worst = sorted(pairs, key=lambda pair: -pair[0])[:MATRIX_UP_TO]
     rows = [[true, predicted, str(count)] for count, true, predicted in worst]
-    return _table(("most confused: true", "predicted", "examples"), rows, left=2)
+    return table(("most confused: true", "predicted", "examples"), rows, left=2)
 
 
 # ---------------------------------------------------------------- networks
 
 
-def _nested(rows: list[list[str]]) -> list[list[str]]:
+def nested(rows: list[list[str]]) -> list[list[str]]:
     """Rows whose first cell is a path, for a terminal: every part of a path once, its layers indented below it."""
     if not sys.stdout.isatty():
         return rows  # for grep: whole paths
@@ -169,33 +168,33 @@ def layers(network: "Network") -> None:
     """A row a layer, and the sums; FLOPs count a multiplication and its addition as two."""
     from cnnlab.trace.cost import totals
 
-    console, costs = _console(sys.stdout), network.costs()
+    console, costs = console_for(sys.stdout), network.costs()
     total = totals(costs)
     rows = [
         [
             row.path,
             row.operation,
-            _shape(row.output_shape),
+            shaped(row.output_shape),
             f"{row.parameters:,}",
             f"{row.flops:,}",
             _bytes(row.activation_bytes),
         ]
         for row in costs
     ]
-    rows = _nested(rows)
+    rows = nested(rows)
     rows.append(["total", "", "", f"{total.parameters:,}", f"{total.flops:,}", _bytes(total.activation_bytes)])
-    shape = _shape(network.traced.input_shape)
+    shape = shaped(network.traced.input_shape)
     console.print(Text(f"{network.experiment.name} on {shape}, one example; FLOPs are multiply-adds counted twice"))
-    _show(console, _table(("layer", "operation", "output", "parameters", "FLOPs", "memory"), rows, left=2, foot=1))
+    show(console, table(("layer", "operation", "output", "parameters", "FLOPs", "memory"), rows, left=2, foot=1))
 
 
 def plan(found: "Plan") -> None:
     """What training would do."""
     layers(found.network)
-    console, experiment = _console(sys.stdout), found.network.experiment
+    console, experiment = console_for(sys.stdout), found.network.experiment
     fields = found.network.summary()["receptive_field"]
     if fields is not None:
-        console.print(Text(f"receptive field {_shape(fields['size'])}, stride {_shape(fields['stride'])}"))
+        console.print(Text(f"receptive field {shaped(fields['size'])}, stride {shaped(fields['stride'])}"))
     _trainable(console, found.network.training)
     if found.counts is None:
         console.print(Text("no data: nothing to train on"))
@@ -222,15 +221,15 @@ def bench(found: dict[str, Any]) -> None:
     """What `cnnlab bench` has measured: rates over the rounds, and a line for each other cost."""
     device, training, evaluation, peak = (found[key] for key in ("device", "training", "evaluation", "peak"))
     where = f"{found['name']} on {device['count']} {device['platform']} ({device['kind']})"
-    batches = f"batches of {found['batch_size']:,}, {_shape(found['input_shape'])}, {found['precision']}"
+    batches = f"batches of {found['batch_size']:,}, {shaped(found['input_shape'])}, {found['precision']}"
     rows = [
         [f"{name}, {unit}", *(_figure(found[name][key][value]) for value in ("median", "min", "max"))]
         for name in ("training", "evaluation")
         for unit, key in (("images/s", "images_per_second"), ("ms a step", "milliseconds_per_step"))
     ]
-    console = _console(sys.stdout)
+    console = console_for(sys.stdout)
     console.print(Text(f"{where}: {batches}"))
-    _show(console, _table((f"{found['rounds']} rounds", "median", "min", "max"), rows))
+    show(console, table((f"{found['rounds']} rounds", "median", "min", "max"), rows))
     seconds, kernels = found["compile_seconds"], found["kernels"]
     cached = "; JAX's compilation cache is on" if found["compilation_cache"] else ""
     memory = {key: "-" if count is None else _bytes(count) for key, count in found["memory"].items()}
@@ -260,51 +259,17 @@ def _figure(value: float) -> str:
     return f"{value:,.0f}" if value >= 99.95 else f"{value:#.3g}"
 
 
-def fields(report: "Report") -> None:
-    """A row a layer: the theoretical receptive field per spatial axis."""
-    console, document = _console(sys.stdout), report.to_json()
-    keys = ("size", "stride", "padding", "first_center")
-    rows = [
-        [
-            row["path"],
-            row["operation"],
-            _shape(row["output_shape"]),
-            *(_axes(row[key]) for key in keys),
-            " ".join(row["flags"]),
-        ]
-        for row in document["layers"]
-    ]
-    console.print(Text(f"receptive fields on {_shape(report.input_shape)}"))
-    columns = ("layer", "operation", "output", "size", "stride", "padding", "center", "flags")
-    _show(console, _table(columns, _nested(rows), left=2))
-    last = document["model"]
-    if last is None:
-        console.print(Text("no layer has a bounded field: each unit sees the whole input"))
-    else:
-        figures = f"size {_axes(last['size'])}, stride {_axes(last['stride'])}, padding {_axes(last['padding'])}"
-        console.print(Text(f"model: {figures}, at {last['path']}", style="bold"))
-    treated = ", ".join(report.treated_as_global)
-    console.print(Text("exact" if report.exact else f"not exact: {treated} counted as seeing the whole input"))
-
-
-def _axes(values: Sequence[Any] | None) -> str:
-    """One value per axis; one alone where all are equal."""
-    if values is None:
-        return "-"
-    shown = [_value(value) for value in values]
-    return shown[0] if len(set(shown)) == 1 else " x ".join(shown)
-
-
-def _value(value: Any) -> str:
+def valued(value: Any) -> str:
+    """A number; two, smallest and largest, where units alternate; `-` for None."""
     if value is None:
         return "-"
     if isinstance(value, list):
-        return _value(value[0]) if len(set(value)) == 1 else "/".join(map(_value, value))
+        return valued(value[0]) if len(set(value)) == 1 else "/".join(map(valued, value))
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def _shape(shape: Sequence[Any]) -> str:
-    return "x".join(_value(size) for size in shape)
+def shaped(shape: Sequence[Any]) -> str:
+    return "x".join(map(valued, shape))
 
 
 def _bytes(count: int) -> str:

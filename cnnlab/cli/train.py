@@ -26,6 +26,7 @@ def train(
     from cnnlab import kernels
     from cnnlab.cli import render
     from cnnlab.cli.progress import Display
+    from cnnlab.receptive_field.advice import advice
     from cnnlab.report.results import finish
     from cnnlab.report.style import preload
     from cnnlab.runs import training
@@ -45,7 +46,9 @@ def train(
             if kernels.to_build():
                 display.note("building the kernels for this machine, once: some ten seconds")
             started = training.start(directory, experiment, spec, prepared, found.summary(), resume=resume)
-            for note in (*prepared.notes, *started.notes):
+            report = found.fields()
+            advised = advice(report) if report is not None and not started.epoch else ()
+            for note in (*prepared.notes, *started.notes, *advised):
                 display.note(note)
             preload()
             for event in training.train(started, signals):

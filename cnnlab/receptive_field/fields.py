@@ -1,30 +1,31 @@
-"""From a model to its receptive fields: its jaxpr is run on fields instead of numbers."""
+"""From a model to its receptive fields: its jaxpr is run on what arrays see instead of on numbers."""
 
 from collections.abc import Sequence
-from dataclasses import replace
-from fractions import Fraction
 from math import prod
 
+import numpy as np
 from flax import nnx
 
 from cnnlab.errors import CnnlabError
-from cnnlab.receptive_field import windows
-from cnnlab.receptive_field.reach import Axis, Inexact, Local, Reach, Shape, merge, plain
-from cnnlab.receptive_field.report import Layer, Report
+from cnnlab.receptive_field.axis import Shape
+from cnnlab.receptive_field.constants import fold
+from cnnlab.receptive_field.joining import Context, concatenate, everything, join
+from cnnlab.receptive_field.layers import row, row_without_node
+from cnnlab.receptive_field.node import Node, image
+from cnnlab.receptive_field.report import Layer, Report, Window
 from cnnlab.receptive_field.rules import transfer
-from cnnlab.receptive_field.single import SLIDING
-from cnnlab.receptive_field.windows import Extent
+from cnnlab.receptive_field.value import Value
 from cnnlab.trace import jaxprs
-from cnnlab.trace.cost import operation
 from cnnlab.trace.walk import Call, Traced, call_of, output_of, trace
 
-State = tuple[Axis, ...]  # what an array knows of each spatial axis of the input
-
 _LONGEST_SCAN = 1000
+_SLIDING = frozenset(
+    {"conv_general_dilated", "reduce_window", "reduce_window_max", "reduce_window_min", "reduce_window_sum"}
+)
 
 
-def receptive_field(model: nnx.Module, input_shape: Shape) -> Report:
-    """Size, stride, padding and centre of the field of every layer of `model`, in evaluation mode.
+def receptive_field(model: nnx.Module, input_shape: Shape, *, ignore_global: bool = False) -> Report:
+    """What the units of every layer of `model` see of the input, in evaluation mode.
 
     `input_shape` is the spatial axes and the channel, without the batch. The model's leaves may be
     `jax.ShapeDtypeStruct`. Raises CnnlabError for an input without spatial axes.
@@ -35,158 +36,138 @@ def receptive_field(model: nnx.Module, input_shape: Shape) -> Report:
             f"an input {shown} has no spatial axis, so nothing has a receptive field",
             hint="give the size of every axis and the channels, such as 224,224,3",
         )
-    return fields(trace(model, input_shape))
+    return fields(trace(model, input_shape), ignore_global=ignore_global)
 
 
-def fields(traced: Traced) -> Report:
-    """The same for a model that is traced already."""
-    interpreter = _Interpreter(traced)
-    interpreter.run_model()
-    layers = tuple(interpreter.layer(call) for call in traced.calls if call.leaf and call.output_shapes)
-    return Report(traced.input_shape, tuple(sorted(interpreter.treated_as_global)), layers)
+def fields(traced: Traced, *, ignore_global: bool = False) -> Report:
+    """The same for a model that is traced already.
+
+    `ignore_global` leaves out what operations that look at the whole map (squeeze-excitation, normalisation over
+    space, global pooling) add to others.
+    """
+    *positions, channels = traced.input_shape
+    context = Context(tuple(positions), ignore_global)
+    interpreter = _Interpreter(traced, context)
+    interpreter.run_model(image(context.positions, channels))
+    layers = tuple(interpreter.row(call) for call in traced.calls if call.leaf and call.output_shapes)
+    return Report(traced.input_shape, tuple(sorted(context.inexact)), layers)
 
 
 class _Interpreter:
-    """Runs a jaxpr on states. `outputs` holds the shape and state of every call's first output."""
+    """Runs a jaxpr on Values. `outputs` holds every call's first output, `windows` the window that it slides."""
 
-    def __init__(self, traced: Traced):
-        self.traced = traced
-        self.positions = traced.input_shape[:-1]
+    def __init__(self, traced: Traced, context: Context):
+        self.jaxpr, self.context = traced.jaxpr, context
         self.leaves = {call.index for call in traced.calls if call.leaf}
-        self.treated_as_global: set[str] = set()
-        self.outputs: dict[int, tuple[Shape, State]] = {}
+        self.outputs: dict[int, Value] = {}
+        self.windows: dict[int, Window] = {}
 
-    def run_model(self) -> None:
-        jaxpr = jaxprs.opened(self.traced.jaxpr)
-        image = tuple(Local(axis, n) for axis, n in enumerate(self.positions, start=1))
-        parameters = [self._all(Reach.PARAMETER)] * (len(jaxpr.invars) - 1)
-        self.run(jaxpr, [image, *parameters], outer=0)
+    def run_model(self, pixels: Node) -> None:
+        jaxpr = jaxprs.opened(self.jaxpr)
+        self.run(jaxpr, [pixels, *[None] * (len(jaxpr.invars) - 1)], 0, jaxprs.constants(self.jaxpr))
 
-    def run(self, jaxpr: jaxprs.Jaxpr, arguments: Sequence[State], outer: int) -> list[State]:
-        """The states of a jaxpr's outputs; `outer` is the call that it belongs to."""
-        states: dict[jaxprs.Var, State] = dict(zip(jaxpr.invars, arguments, strict=True))
+    def row(self, call: Call) -> Layer:
+        """The report's row for what a call returned."""
+        window, value = self.windows.get(call.index), self.outputs.get(call.index)
+        if isinstance(value, Node):
+            return row(call, value, self.context.positions, window)
+        flag = "constant" if call.index in self.outputs else "global"
+        return row_without_node(call, len(self.context.positions), flag, window)
 
-        def read(atom: jaxprs.Var | jaxprs.Literal) -> State:
-            # Literals and the jaxpr's constants are in no dictionary.
-            return self._all(Reach.CONSTANT) if isinstance(atom, jaxprs.Literal) else states.get(atom, constant)
+    def run(
+        self, jaxpr: jaxprs.Jaxpr, arguments: Sequence[Value], outer: int, constants: Sequence[Value] = ()
+    ) -> list[Value]:
+        """The values of a jaxpr's outputs; `outer` is the call that it belongs to."""
+        values: dict[jaxprs.Var, Value] = dict(zip(jaxpr.invars, arguments, strict=True))
+        values.update(zip(jaxpr.constvars, constants, strict=False))
 
-        constant = self._all(Reach.CONSTANT)
+        def read(atom: jaxprs.Var | jaxprs.Literal) -> Value:
+            return np.asarray(atom.val) if isinstance(atom, jaxprs.Literal) else values.get(atom)
+
         for equation in jaxpr.eqns:
-            call = call_of(equation, outer)
-            results = self._equation(equation, [read(atom) for atom in equation.invars], call)
-            states.update(zip(equation.outvars, results, strict=True))
+            operands = [read(atom) for atom in equation.invars]
+            values.update(zip(equation.outvars, self._equation(equation, operands, outer), strict=True))
         return [read(atom) for atom in jaxpr.outvars]
 
-    def layer(self, call: Call) -> Layer:
-        """The report's row for what a call returned."""
-        unknown = (1, *call.output_shape), self._all(Reach.WHOLE)  # inside an operation that has no rule
-        shape, state = self.outputs.get(call.index, unknown)
-        extents = tuple(self._extent(k, shape, state) for k in range(len(state)))
-        offset = tuple(axis.offset if isinstance(axis, Local) else Fraction(0) for axis in state)
-        depends = any(isinstance(axis, Local) or axis is Reach.WHOLE for axis in state)
-        flags = {
-            "constant": not depends,
-            "global": depends and not all(extents),
-            "misaligned": any(extent and distance for extent, distance in zip(extents, offset, strict=True)),
-        }
-        chosen = tuple(flag for flag, holds in flags.items() if holds)
-        return Layer(call.path, operation(call), call.output_shape, extents, chosen, offset)
-
-    def _equation(self, equation: jaxprs.JaxprEqn, operands: list[State], call: int) -> list[State]:
+    def _equation(self, equation: jaxprs.JaxprEqn, operands: list[Value], outer: int) -> list[Value]:
+        name, count = equation.primitive.name, len(equation.outvars)
+        depends = any(isinstance(operand, Node) for operand in operands)
+        if not depends and any(operand is None for operand in operands) and name != "name":
+            return [None] * count
+        call = call_of(equation, outer)
         if (body := jaxprs.inner(equation)) is not None:
             return self.run(body, operands, call)
-        if (scan := jaxprs.scan(equation)) is not None:
+        if (scan := jaxprs.scan(equation)) is not None and depends:
             return self._scan(scan, equation, operands, call)
         if branches := jaxprs.branches(equation):
-            choice, *rest = operands
-            results = [self.run(branch, rest, call) for branch in branches]
-            return [
-                self._merge([choice, *states], jaxprs.shape(out), "cond")
-                for out, states in zip(equation.outvars, zip(*results, strict=True), strict=True)
-            ]
-        if not operands:
-            return [self._all(Reach.CONSTANT)] * len(equation.outvars)
-        per_axis = [self._transfer(equation, axes, k) for k, axes in enumerate(zip(*operands, strict=True))]
-        return [self._settle(equation, out, state, call) for out, state in enumerate(zip(*per_axis, strict=True))]
+            return self._cond(branches, equation, operands, call)
+        if depends:
+            results = transfer(equation, operands, self.context)
+        else:
+            results = (
+                [fold(equation, [operand for operand in operands if operand is not None])]
+                if count == 1
+                else [None] * count
+            )
+        return [self._settle(equation, number, value, call) for number, value in enumerate(results)]
 
-    def _settle(self, equation: jaxprs.JaxprEqn, out: int, state: State, call: int) -> State:
+    def _settle(self, equation: jaxprs.JaxprEqn, number: int, value: Value, call: int) -> Value:
         """Note a layer's output, and name what an array comes from: the last leaf layer, or the convolution or
         pooling that a composite module does itself."""
-        shape = jaxprs.shape(equation.outvars[out])
+        shape = jaxprs.shape(equation.outvars[number])
+        mark, name = output_of(equation), equation.primitive.name
         if prod(shape) == 0:
-            return self._all(Reach.CONSTANT)
-        source: int | None = None
-        if mark := output_of(equation):
-            index, number = mark
-            if number == 0:
-                self.outputs[index] = shape, state
-            source = index if index in self.leaves else None
-        elif equation.primitive.name in SLIDING and call not in self.leaves:
-            source = -id(equation)
-        if source is None:
-            return state
-        return tuple(replace(axis, source=frozenset({source})) if isinstance(axis, Local) else axis for axis in state)
+            value = None
+        if name in _SLIDING:
+            self.windows.setdefault(call, Window.of(equation))
+        if mark:
+            index, output = mark
+            if isinstance(value, Node) and index in self.leaves:
+                value = value.named(frozenset({index}), boundary=True)
+            if output == 0:
+                self.outputs[index] = value
+        elif isinstance(value, Node) and call not in self.leaves:
+            return value.named(frozenset({-id(equation)}) if name in _SLIDING else value.source, boundary=True)
+        return value
 
-    def _transfer(self, equation: jaxprs.JaxprEqn, axes: Sequence[Axis], k: int) -> list[Axis]:
-        try:
-            return transfer(equation, list(axes), self.positions[k])
-        except Inexact:
-            self.treated_as_global.add(equation.primitive.name)
-            return [Reach.WHOLE] * len(equation.outvars)
+    def _cond(
+        self, branches: Sequence[jaxprs.Jaxpr], equation: jaxprs.JaxprEqn, operands: list[Value], call: int
+    ) -> list[Value]:
+        choice, *rest = operands
+        results = zip(*(self.run(branch, rest, call) for branch in branches), strict=True)
+        found: list[Value] = []
+        for out, values in zip(equation.outvars, results, strict=True):
+            nodes = [value for value in values if isinstance(value, Node)]
+            if isinstance(choice, Node):
+                nodes.append(everything([choice], jaxprs.shape(out)))
+            found.append(join(nodes, "cond", self.context) if nodes else None)
+        return found
 
-    def _merge(self, states: Sequence[State], shape: Shape, name: str) -> State:
-        merged: list[Axis] = []
-        for k, axes in enumerate(zip(*states, strict=True)):
-            try:
-                merged.append(merge(axes, shape, self.positions[k]))
-            except Inexact:
-                self.treated_as_global.add(name)
-                merged.append(Reach.WHOLE)
-        return tuple(merged)
-
-    def _scan(self, scan: jaxprs.Scan, equation: jaxprs.JaxprEqn, operands: list[State], call: int) -> list[State]:
+    def _scan(self, scan: jaxprs.Scan, equation: jaxprs.JaxprEqn, operands: list[Value], call: int) -> list[Value]:
         """Run the body as often as the scan does, or until nothing changes any more."""
         kept = scan.constants + scan.carried
-        constants, carried = operands[: scan.constants], operands[scan.constants : kept]
-        rows = [self._moved(state, -1) for state in operands[kept:]]
-        seen: list[list[State]] = []
-        for _ in range(min(scan.length, _LONGEST_SCAN)):
-            results = self.run(scan.body, [*constants, *carried, *rows], call)
+        constants, carried, rows = operands[: scan.constants], operands[scan.constants : kept], operands[kept:]
+        nodes = [operand for operand in operands if isinstance(operand, Node)]
+        along = any(_depends_on_first(row) for row in rows)
+        if along or scan.length > _LONGEST_SCAN:
+            self.context.inexact.add("scan")
+            return [everything(nodes, jaxprs.shape(out)) for out in equation.outvars]
+        slices = [row.reduce([0]) if isinstance(row, Node) else None for row in rows]
+        seen: list[list[Value]] = []
+        for _ in range(scan.length):
+            results = self.run(scan.body, [*constants, *carried, *slices], call)
             seen.append(results[scan.carried :])
-            if results[: scan.carried] == carried:
-                break
             carried = results[: scan.carried]
-        else:
-            if scan.length > _LONGEST_SCAN:
-                self.treated_as_global.add("scan")
-                return [self._all(Reach.WHOLE)] * len(equation.outvars)
-        stacked = zip(equation.outvars[scan.carried :], zip(*seen, strict=True), strict=True)
-        return [
-            *carried,
-            *(self._moved(self._merge(states, jaxprs.shape(out)[1:], "scan"), 1) for out, states in stacked),
-        ]
+        stacked: list[Value] = []
+        for out, values in zip(equation.outvars[scan.carried :], zip(*seen, strict=True), strict=True):
+            shape = jaxprs.shape(out)
+            where = list(range(1, len(shape)))
+            pieces = [value.lay((1, *shape[1:]), where) if isinstance(value, Node) else None for value in values]
+            known = any(piece is not None for piece in pieces)
+            stacked.append(concatenate(pieces, [1] * len(pieces), 0, "scan", self.context) if known else None)
+        return [*carried, *stacked]
 
-    def _moved(self, state: State, by: int) -> State:
-        """The state of an array that lost (-1) or got (1) a leading axis, over which a scan goes."""
-        if any(isinstance(axis, Local) and axis.axis + by < 0 for axis in state):
-            self.treated_as_global.add("scan")
-            return self._all(Reach.WHOLE)
-        return tuple(replace(axis, axis=axis.axis + by) if isinstance(axis, Local) else axis for axis in state)
 
-    def _extent(self, k: int, shape: Shape, state: State) -> Extent | None:
-        axis = state[k]
-        if not isinstance(axis, Local):
-            return None
-        shared = any(isinstance(other, Local) and other.axis == axis.axis for other in (*state[:k], *state[k + 1 :]))
-        flat = axis.axis == len(shape) - 1 and axis.units != shape[-1]
-        if shared or flat:  # flattened
-            return None
-        try:
-            axis = plain(axis, shape)
-        except Inexact:
-            self.treated_as_global.add("reshape")
-            return None
-        return windows.extent(axis.field, axis.units, self.positions[k])
-
-    def _all(self, reach: Reach) -> State:
-        return (reach,) * len(self.positions)
+def _depends_on_first(row: Value) -> bool:
+    """Whether what an array sees differs along its first dimension."""
+    return isinstance(row, Node) and any(axis.place == 0 or axis.varies(0) for axis in row.axes)

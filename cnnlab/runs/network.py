@@ -37,9 +37,9 @@ class Network:
     def costs(self) -> tuple[LayerCost, ...]:
         return cost(self.traced, self.model)
 
-    def fields(self) -> Report | None:
+    def fields(self, *, ignore_global: bool = False) -> Report | None:
         """None where the input has no spatial axis."""
-        return fields(self.traced) if len(self.traced.input_shape) > 1 else None
+        return fields(self.traced, ignore_global=ignore_global) if len(self.traced.input_shape) > 1 else None
 
     def summary(self) -> dict[str, Any]:
         """The content of model.json: parameters, FLOPs, activation memory, receptive field."""

@@ -7,6 +7,7 @@ a scan keeps trees of operands).
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+import numpy as np
 from jax.ad_checkpoint import checkpoint_name
 from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Literal, Var
 
@@ -18,6 +19,7 @@ __all__ = [
     "Scan",
     "Var",
     "branches",
+    "constants",
     "inner",
     "label",
     "labelled",
@@ -49,6 +51,11 @@ class Scan(NamedTuple):
 def opened(jaxpr: ClosedJaxpr | Jaxpr) -> Jaxpr:
     """The jaxpr without the values of its constants."""
     return jaxpr.jaxpr if isinstance(jaxpr, ClosedJaxpr) else jaxpr
+
+
+def constants(jaxpr: ClosedJaxpr) -> list[Any]:
+    """The values of a jaxpr's constants, as NumPy arrays."""
+    return [np.asarray(value) for value in jaxpr.consts]
 
 
 def nested(equation: JaxprEqn) -> Iterator[Jaxpr]:

@@ -1,5 +1,6 @@
 """`summary`, `check` and `receptive-field` as a person and as a program see them."""
 
+import csv
 import json
 import sys
 from pathlib import Path
@@ -34,16 +35,18 @@ net on 16x16x3, one example; FLOPs are multiply-adds counted twice
 FIELDS = """\
 receptive fields on 16x16x3
 
- layer              operation        output  size  stride  padding  center  flags
- ─────────────────────────────────────────────────────────────────────────────────
- stem               conv              8x8x8     3       2      0/1       1
- block.body.relu_0  relu              8x8x8     3       2      0/1       1
- block.body.conv_1  conv              8x8x8     7       2      2/3       1
- global_avg_pool_2  global_avg_pool       8     -       -        -       -  global
- dense_3            dense                 5     -       -        -       -  global
+ layer              operation        window  output  parameters  size  stride  padding  center  seen  flags
+ ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+ stem               conv             3x3/2    8x8x8         224     3       2      0/1       1    4%
+ block.body.relu_0  relu                      8x8x8                 3       2      0/1       1    4%
+ block.body.conv_1  conv             3x3      8x8x8         584     7       2      2/3       1   19%
+ global_avg_pool_2  global_avg_pool               8                 -       -        -       -  100%  global
+ dense_3            dense                         5          45     -       -        -       -  100%  global
 
 model: size 7, stride 2, padding 2/3, at block.body.conv_1
+narrowest path 7; useful inputs 4 to 7 px
 exact
+the field of 7 px does not cover the image of 16 px
 """
 
 
@@ -102,6 +105,53 @@ def test_the_receptive_fields_as_a_document(net, cnnlab):
     assert document["model"] == conv
     dense = document["layers"][-1]
     assert (dense["size"], dense["global"], dense["flags"]) == (None, True, ["global"])
+
+
+def test_a_table_can_be_folded_and_shows_a_unit(net, cnnlab):
+    lines = cnnlab("receptive-field", net, "--depth=1", "--unit=0,7").out.splitlines()
+    (block,) = [line.split() for line in lines if line.startswith(" block")]
+    assert block == ["block", "2", "layers", "8x8x8", "584", "7", "2", "2/3", "1", "19%", "0-4", "x", "12-15"]
+
+
+def test_the_fields_as_a_file(net, cnnlab):
+    assert cnnlab("receptive-field", net, "--csv=fields.csv", "--unit=0,7").code == 0
+    rows = list(csv.DictReader(Path("fields.csv").read_text(encoding="utf-8").splitlines()))
+    conv = rows[2]
+    assert (conv["path"], conv["parameters"], conv["size_y"], conv["stride_x"]) == (
+        "block.body.conv_1",
+        "584",
+        "7",
+        "2",
+    )
+    assert (conv["unit_first_x"], conv["unit_last_x"], conv["window_kernel_y"]) == ("12", "15", "3")
+    assert rows[-1]["size_y"] == ""
+    assert rows[-1]["flags"] == "global"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (
+            ["--unit=8,0"],
+            "--unit 8,0 is outside the map of 8x8 of layer 'block.body.conv_1'; units count from 0 to 7,7",
+        ),
+        (["--unit=0"], "--unit 0 does not fit an input with 2 spatial axes; give 2 numbers"),
+        (["--unit=a,b"], "--unit: 'a,b' is no place in a map; such as 0,3"),
+        (["--layer=stm"], "no layer 'stm'; did you mean 'stem'?"),
+    ],
+)
+def test_what_is_not_there_is_told_in_a_sentence(net, cnnlab, options, message):
+    ended = cnnlab("receptive-field", net, *options)
+    assert (ended.code, ended.out) == (2, "")
+    assert ended.err.startswith(message)
+
+
+def test_training_says_once_what_the_field_does_not_cover(small, cnnlab):
+    ended = cnnlab("train", small, "train.epochs=1")
+    assert ended.code == 0
+    assert ended.err.count("the field of 4 px does not cover the image of 6 px") == 1
+    assert json.loads(Path("runs/small/model.json").read_text())["receptive_field"]["narrowest"] == [4, 4]
+    assert "does not cover" not in cnnlab("train", small, "--quiet", "train.epochs=1").err
 
 
 def test_check_without_and_with_data(net, cnnlab, small):

@@ -113,12 +113,12 @@ def test_vgg16_is_as_published():
     assert row(receptive_field(vgg16(), (224, 224, 1))) == (212, "32", 90)
 
 
-@pytest.mark.parametrize(("stages", "size"), [((2, 2, 2, 2), 435), ((3, 4, 6, 3), 899)])
-def test_resnets_are_as_published(stages: tuple[int, ...], size: int):
+@pytest.mark.parametrize(("stages", "size", "flags"), [((2, 2, 2, 2), 435, ()), ((3, 4, 6, 3), 899, ("saturated",))])
+def test_resnets_are_as_published(stages: tuple[int, ...], size: int, flags: tuple[str, ...]):
     report = receptive_field(resnet(*stages), (224, 224, 1))
     assert row(report) == (size, "32", (size - 1) // 2)
     assert report.exact
-    assert last(report).flags == ()
+    assert last(report).flags == flags
     assert last(report).to_json()["first_center"] == [0.0, 0.0]
 
 
@@ -145,7 +145,10 @@ def test_axes_have_fields_of_their_own():
         # SAME on 16 rows, kernel 5, stride 2: one before, two behind.
         "padding": [[2, 4 * 7 - 2 + 8 - 31], [3, 3]],
         "first_center": [2.0, 0.0],
-        "flags": [],
+        "narrowest": [9, 7],
+        "seen": 9 * 7 / (32 * 24),
+        "density": 5 / 9,  # the first convolution leaves out every other row
+        "flags": ["gridding"],
         "global": False,
     }
 
