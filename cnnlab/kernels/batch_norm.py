@@ -19,6 +19,7 @@ from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
 from cnnlab.kernels import build, lowering
+from cnnlab.kernels.formulas import channel_sums
 
 Activation = Literal["identity", "relu", "swish"]
 Rule = Callable[..., Any]
@@ -86,18 +87,23 @@ def _backward(epsilon: float, activation: Activation, saved: Any, gradients: Any
 _batch_norm.defvjp(_forward, _backward)
 
 
+Sums = Callable[[Array], Array]
+
+
 def _sum(terms: Array) -> Array:
     """Over all axes but the last."""
     return terms.sum(range(terms.ndim - 1))
 
 
 def _plain(
-    x: Array, scale: Array, bias: Array, *residual: Array, epsilon: float, activation: Activation
+    x: Array, scale: Array, bias: Array, *residual: Array, epsilon: float, activation: Activation, sums: Sums = _sum
 ) -> list[Array]:
     count = x.size // x.shape[-1]
     wide = x.astype(scale.dtype)
-    mean = _sum(wide) / count
-    variance = _sum(jnp.square(wide - mean)) / count
+    # A large mean is not summed with what differs from it: a sum of many terms would lose the digits of that.
+    first = jax.lax.stop_gradient(wide.reshape(-1, x.shape[-1])[:1].sum(0))
+    mean = first + sums(wide - first) / count
+    variance = sums(jnp.square(wide - mean)) / count
     z = (wide - mean) * (jax.lax.rsqrt(variance + epsilon) * scale) + bias
     for added in residual:
         z = z + added
@@ -114,6 +120,7 @@ def _plain_gradient(
     *third: Array,
     epsilon: float,
     activation: Activation,
+    sums: Sums = _sum,
 ) -> list[Array]:
     count = x.size // x.shape[-1]
     inverse = jax.lax.rsqrt(variance + epsilon)
@@ -126,7 +133,7 @@ def _plain_gradient(
         for added in third:
             z = z + added
         dz = jax.vjp(ACTIVATIONS[activation], z)[1](dz)[0]
-    dbias, dscale = _sum(dz), _sum(dz * normal)
+    dbias, dscale = sums(dz), sums(dz * normal)
     dx = scale * inverse * (dz - dbias / count - normal * (dscale / count))
     return [dx.astype(x.dtype), dscale, dbias, *(dz.astype(x.dtype) for _ in third)]
 
@@ -163,7 +170,24 @@ def _primitive(name: str, plain: Rule, shapes: Rule) -> Primitive:
     batching.primitive_batchers[made] = batched
     ad.primitive_jvps[made] = tangents
     mlir.register_lowering(made, mlir.lower_fun(plain, multiple_results=True))
+    mlir.register_lowering(made, _plain_rule(plain), platform="cpu")
     return made
+
+
+def _plain_rule(plain: Rule) -> Rule:
+    """`plain` on the CPU: with the sums that are fast there, where a program sees whole arrays of known sizes.
+
+    With ReLU, both ways, 10.7 instead of 18.8 ms for 8x56x56x256, 4.3 instead of 7.9 for 64x32x32x64.
+    """
+    as_it_is = mlir.lower_fun(plain, multiple_results=True)
+    faster = mlir.lower_fun(partial(plain, sums=channel_sums), multiple_results=True)
+
+    def rule(context: Any, *operands: Any, **parameters: Any) -> Any:
+        known = all(isinstance(n, int | np.integer) and n > 0 for n in context.avals_in[0].shape)
+        chosen = faster if known and lowering.applies(context, native=False) else as_it_is
+        return chosen(context, *operands, **parameters)
+
+    return rule
 
 
 STATIC = ("epsilon", "activation")
@@ -207,5 +231,4 @@ def install(library: ctypes.CDLL) -> None:
     ):
         target = f"{kernel.__name__}_{build.key()}"
         jax.ffi.register_ffi_target(target, jax.ffi.pycapsule(kernel), platform="cpu")
-        original = mlir.lower_fun(plain, multiple_results=True)
-        mlir.register_lowering(primitive, _rule(target, original), platform="cpu")
+        mlir.register_lowering(primitive, _rule(target, _plain_rule(plain)), platform="cpu")

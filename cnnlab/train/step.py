@@ -98,14 +98,15 @@ def compile_program(experiment: Experiment, sizes: Sizes) -> Program:
     rate = schedule(experiment.optimizer.learning_rate, steps_per_epoch=steps, epochs=experiment.train.epochs)
     transform = optimizer(experiment.optimizer, rate)
     step = partial(_train_step, frozen_graph, frozen_mask(params, spec.freeze), None, transform, experiment, sizes)
-    options = recompute.compiler_options() if experiment.train.remat else {}
+    fast = kernels.compiler_options()
+    options = fast | recompute.compiler_options() if experiment.train.remat else fast
     first = None if spec.unfreeze_at_epoch is None else spec.unfreeze_at_epoch * steps
     unfrozen = partial(_train_step, graph, frozen_mask(params, ()), first, transform, experiment, sizes)
     return Program(
         jax.jit(step, donate_argnums=0, compiler_options=options),
         None if spec.unfreeze_at_epoch is None else jax.jit(unfrozen, donate_argnums=0, compiler_options=options),
         spec.unfreeze_at_epoch,
-        jax.jit(partial(_evaluate, graph, experiment, sizes)),
+        jax.jit(partial(_evaluate, graph, experiment, sizes), compiler_options=fast),
         initial(params, stats, transform),
         steps,
         jax.jit(rate),
