@@ -1,4 +1,7 @@
-"""Native speed on the CPU, on Linux x86-64: convolution by oneDNN, batch normalisation and pooling by our own."""
+"""Native speed on the CPU, on Linux x86-64: convolution by oneDNN, batch normalisation and pooling by our own.
+
+Where that cannot be had, plain JAX formulas in the place of XLA's slowest operations on the CPU.
+"""
 
 import functools
 import os
@@ -31,16 +34,32 @@ def _not_wanted() -> str | None:
     return None if backend == "cpu" else f"they are for the CPU, and this is {backend}"
 
 
+def _formulas() -> str:
+    """Puts plain formulas under JAX's operations on the CPU; returns what is said of them where no kernels are."""
+    import jax
+
+    from cnnlab.kernels import build, plain
+
+    if jax.default_backend() != "cpu":
+        return ""
+    try:
+        plain.install()
+    except build.Unavailable:
+        return ""
+    return "; plain JAX formulas do grouped, depthwise and 1x1 convolutions and batch normalisation"
+
+
 @functools.cache
 def enable() -> Status:
     """Puts the kernels under JAX's operations on the CPU for the rest of the process, if that can be; never raises.
 
     The first call builds the library in the user's cache directory (some ten seconds, once). Call it before anything
     is compiled: a program out of JAX's persistent cache needs the kernels that it was compiled with.
-    CNNLAB_KERNELS=off leaves XLA's own convolutions in place, and so does a GPU.
+    Without them, or with CNNLAB_KERNELS=off, plain formulas are put there; nothing is on a GPU.
     """
+    instead = _formulas()
     if why := _not_wanted():
-        return Status(False, why)
+        return Status(False, why + instead)
     from cnnlab.kernels import build
 
     try:
@@ -50,8 +69,17 @@ def enable() -> Status:
         for part in (lowering, convolution, product, batch_norm, channel_sums, pooling, average_pool):
             part.install(library)
     except build.Unavailable as e:
-        return Status(False, str(e), missed=True)
+        return Status(False, f"{e}{instead}", missed=True)
     return Status(True, "convolutions by oneDNN, batch normalisation and pooling by our own")
+
+
+def compiler_options() -> dict[str, str]:
+    """What `jax.jit` needs for programs of convolutions to be fast, given what `enable` found."""
+    import jax
+
+    from cnnlab.kernels import plain
+
+    return {} if enable().in_use or jax.default_backend() != "cpu" else plain.compiler_options()
 
 
 def to_build() -> bool:
@@ -64,4 +92,4 @@ def to_build() -> bool:
         return False
 
 
-__all__ = ["Status", "enable", "to_build"]
+__all__ = ["Status", "compiler_options", "enable", "to_build"]

@@ -16,7 +16,7 @@ from jax.core import ShapedArray
 from jax.interpreters import mlir
 
 from cnnlab.kernels import pooling
-from cnnlab.kernels.primitive import Rule, kernel_may, lowered, primitive, varies
+from cnnlab.kernels.primitive import Rule, kernel_may, lowered, plain_rule, primitive, varies
 
 Axes = tuple[int, ...]
 Pads = tuple[tuple[int, int], ...]
@@ -119,5 +119,5 @@ def _call(target: str, original: Rule) -> Rule:
 
 def install(library: ctypes.CDLL) -> None:
     """Registers the library's kernels with XLA and lowers both primitives to them. Call it after lowering.install."""
-    lowered(average_pool_p, plain, library.cnnlab_average_pool, _call)
-    lowered(gradient_p, _plain_gradient, library.cnnlab_average_pool_gradient, _call)
+    lowered(average_pool_p, plain_rule(plain), library.cnnlab_average_pool, _call)
+    lowered(gradient_p, plain_rule(_plain_gradient), library.cnnlab_average_pool_gradient, _call)

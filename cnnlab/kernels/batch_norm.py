@@ -15,7 +15,10 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 from jax.core import ShapedArray
+from jax.interpreters import mlir
 
+from cnnlab.kernels import lowering
+from cnnlab.kernels.formulas import sum_by_product
 from cnnlab.kernels.primitive import Rule, kernel_may, lowered, primitive, varies
 
 Activation = Literal["identity", "relu", "swish"]
@@ -77,18 +80,23 @@ def _backward(epsilon: float, activation: Activation, saved: Any, gradients: Any
 _batch_norm.defvjp(_forward, _backward)
 
 
+Sums = Callable[[Array], Array]
+
+
 def _sum(terms: Array) -> Array:
     """Over all axes but the last."""
     return terms.sum(range(terms.ndim - 1))
 
 
 def _plain(
-    x: Array, scale: Array, bias: Array, *residual: Array, epsilon: float, activation: Activation
+    x: Array, scale: Array, bias: Array, *residual: Array, epsilon: float, activation: Activation, sums: Sums = _sum
 ) -> list[Array]:
     count = x.size // x.shape[-1]
     wide = x.astype(scale.dtype)
-    mean = _sum(wide) / count
-    variance = _sum(jnp.square(wide - mean)) / count
+    # A large mean is not summed with what differs from it: a sum of many terms would lose the digits of that.
+    first = jax.lax.stop_gradient(wide.reshape(-1, x.shape[-1])[:1].sum(0))
+    mean = first + sums(wide - first) / count
+    variance = sums(jnp.square(wide - mean)) / count
     z = (wide - mean) * (jax.lax.rsqrt(variance + epsilon) * scale) + bias
     for added in residual:
         z = z + added
@@ -105,6 +113,7 @@ def _plain_gradient(
     *third: Array,
     epsilon: float,
     activation: Activation,
+    sums: Sums = _sum,
 ) -> list[Array]:
     count = x.size // x.shape[-1]
     inverse = jax.lax.rsqrt(variance + epsilon)
@@ -117,7 +126,7 @@ def _plain_gradient(
         for added in third:
             z = z + added
         dz = jax.vjp(ACTIVATIONS[activation], z)[1](dz)[0]
-    dbias, dscale = _sum(dz), _sum(dz * normal)
+    dbias, dscale = sums(dz), sums(dz * normal)
     dx = scale * inverse * (dz - dbias / count - normal * (dscale / count))
     return [dx.astype(x.dtype), dscale, dbias, *(dz.astype(x.dtype) for _ in third)]
 
@@ -131,9 +140,27 @@ def _shapes_of_gradient(x: Any, dy: Any, scale: Any, *others: Any, epsilon: floa
     return [of_x, *of_scale, *(of_x for _ in third)]
 
 
+def _plain_rule(plain: Rule) -> Rule:
+    """`plain` on the CPU: with the sums that are fast there, where a program sees whole arrays of known sizes.
+
+    With ReLU, both ways, 10.7 instead of 18.8 ms for 8x56x56x256, 4.3 instead of 7.9 for 64x32x32x64.
+    """
+    as_it_is = mlir.lower_fun(plain, multiple_results=True)
+    faster = mlir.lower_fun(partial(plain, sums=sum_by_product), multiple_results=True)
+
+    def rule(context: Any, *operands: Any, **parameters: Any) -> Any:
+        known = all(isinstance(n, int | np.integer) and n > 0 for n in context.avals_in[0].shape)
+        chosen = faster if known and lowering.applies(context, native=False) else as_it_is
+        return chosen(context, *operands, **parameters)
+
+    return rule
+
+
 STATIC = ("epsilon", "activation")
 batch_norm_p = primitive("batch_norm", _plain, _shapes, STATIC)
 gradient_p = primitive("batch_norm_gradient", _plain_gradient, _shapes_of_gradient, STATIC)
+mlir.register_lowering(batch_norm_p, _plain_rule(_plain), platform="cpu")
+mlir.register_lowering(gradient_p, _plain_rule(_plain_gradient), platform="cpu")
 
 
 def _kernel_may(context: Any) -> bool:
@@ -162,5 +189,5 @@ def _call(target: str, original: Rule) -> Rule:
 
 def install(library: ctypes.CDLL) -> None:
     """Registers the library's kernels with XLA and lowers both primitives to them. Call it after lowering.install."""
-    lowered(batch_norm_p, _plain, library.cnnlab_batch_norm, _call)
-    lowered(gradient_p, _plain_gradient, library.cnnlab_batch_norm_gradient, _call)
+    lowered(batch_norm_p, _plain_rule(_plain), library.cnnlab_batch_norm, _call)
+    lowered(gradient_p, _plain_rule(_plain_gradient), library.cnnlab_batch_norm_gradient, _call)

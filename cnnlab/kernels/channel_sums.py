@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from jax import Array
 from jax.core import ShapedArray
 
-from cnnlab.kernels.primitive import Rule, kernel_may, lowered, primitive, varies
+from cnnlab.kernels.primitive import Rule, kernel_may, lowered, plain_rule, primitive, varies
 
 
 def mean_over_space(x: Array) -> Array:
@@ -96,4 +96,4 @@ def _call(target: str, original: Rule) -> Rule:
 
 def install(library: ctypes.CDLL) -> None:
     """Registers the library's kernel with XLA and lowers the sums to it. Call it after lowering.install."""
-    lowered(channel_sums_p, _plain, library.cnnlab_channel_sums, _call)
+    lowered(channel_sums_p, plain_rule(_plain), library.cnnlab_channel_sums, _call)

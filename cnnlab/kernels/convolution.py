@@ -17,7 +17,7 @@ from jax.interpreters import mlir
 
 from cnnlab.kernels import lowering
 from cnnlab.kernels.batch_norm import ACTIVATIONS, Activation
-from cnnlab.kernels.primitive import Rule, lowered, primitive
+from cnnlab.kernels.primitive import Rule, lowered, plain_rule, primitive
 from cnnlab.kernels.problem import FORWARD, Dimensions, Problem, recognise
 
 
@@ -134,4 +134,4 @@ def install(library: ctypes.CDLL) -> None:
 
         return rule
 
-    lowered(convolution_p, _plain, library.cnnlab_convolution_after, call)
+    lowered(convolution_p, plain_rule(_plain), library.cnnlab_convolution_after, call)

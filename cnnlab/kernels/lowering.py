@@ -21,21 +21,22 @@ from cnnlab.kernels.problem import INPUT_GRADIENT, Call, Dimensions, Problem, re
 OLDEST, NEWEST = (0, 10, 2), (0, 13)
 Rule = Callable[..., Any]
 
-_switch = {"on": True}
+_switch = {"on": True, "native": True}
 
 
 @contextmanager
-def switched(on: bool) -> Iterator[None]:
-    """While open, new programs are lowered to the kernels, or to XLA's own convolution: for comparisons.
+def switched(on: bool, *, native: bool = True) -> Iterator[None]:
+    """While open, new programs are lowered to XLA's own operations, or (on) to what is faster: for comparisons.
 
-    What was jitted before keeps what it has, so use new functions.
+    That is the kernels, and plain formulas (see plain.py) where there are none or `native` is not wanted. What was
+    jitted before keeps what it has, so use new functions.
     """
-    before = _switch["on"]
-    _switch["on"] = on
+    before = dict(_switch)
+    _switch.update(on=on, native=native)
     try:
         yield
     finally:
-        _switch["on"] = before
+        _switch.update(before)
 
 
 def _one_device(context: Any) -> bool:
@@ -52,20 +53,24 @@ def _one_device(context: Any) -> bool:
 
 def switched_on() -> bool:
     """Whether programs that are traced now are for the kernels; see `switched`."""
-    return _switch["on"]
+    return _switch["on"] and _switch["native"]
 
 
-def applies(context: Any) -> bool:
-    """Whether a kernel may do an equation that is being lowered: on the CPU, on whole arrays, not for export."""
+def applies(context: Any, *, native: bool = True) -> bool:
+    """Whether a kernel may do an equation that is being lowered: on the CPU, on whole arrays, not for export.
+
+    Not `native`: whether a plain formula may.
+    """
     module = context.module_context
-    if not switched_on() or not _one_device(module) or module.lowering_parameters.for_export:
+    wanted = switched_on() if native else _switch["on"]
+    if not wanted or not _one_device(module) or module.lowering_parameters.for_export:
         return False
     return tuple(context.platforms or module.platforms) == ("cpu",)
 
 
-def _call_of(context: Any, parameters: dict[str, Any]) -> Call | None:
-    """What oneDNN may do for an equation, or None where XLA's own rule stays."""
-    if not applies(context) or parameters.get("out_sharding") is not None:
+def call_of(context: Any, parameters: dict[str, Any], *, native: bool = True) -> Call | None:
+    """What oneDNN, or else a plain formula, may do for an equation; None where XLA's own rule stays."""
+    if not applies(context, native=native) or parameters.get("out_sharding") is not None:
         return None
     lhs, rhs = context.avals_in
     (out,) = context.avals_out
@@ -84,8 +89,9 @@ def _call_of(context: Any, parameters: dict[str, Any]) -> Call | None:
         dimensions=Dimensions(*(tuple(spec) for spec in parameters["dimension_numbers"])),
         feature_groups=parameters["feature_group_count"],
         batch_groups=parameters["batch_group_count"],
-        operand=lhs.dtype.name,
-        result=out.dtype.name,
+        # A formula works in any numbers.
+        operand=lhs.dtype.name if native else "float32",
+        result=out.dtype.name if native else "float32",
     )
 
 
@@ -123,7 +129,7 @@ def _rule(library: ctypes.CDLL, target: str, original: Rule) -> Rule:
     """The lowering rule that asks `library` first and `original` where it has nothing fast."""
 
     def rule(context: Any, lhs: Any, rhs: Any, **parameters: Any) -> Any:
-        call = _call_of(context, parameters)
+        call = call_of(context, parameters)
         if call is None or not is_fast(library, call.problem):
             return original(context, lhs, rhs, **parameters)
         _, kernel, made = parameters["dimension_numbers"]
@@ -145,8 +151,10 @@ def _rule(library: ctypes.CDLL, target: str, original: Rule) -> Rule:
     return rule
 
 
-def original_rule(primitive: Any) -> Rule:
-    """JAX's own rule for a primitive on the CPU; Unavailable where it cannot be found."""
+def present_rule(primitive: Any) -> Rule:
+    """The rule by which a primitive is lowered for the CPU now; Unavailable where it cannot be had."""
+    if not OLDEST <= jax.__version_info__ < NEWEST:
+        raise build.Unavailable(f"they have not been tried with jax {jax.__version__}")
     try:
         from jax._src.interpreters.mlir import _platform_specific_lowerings
 
@@ -160,9 +168,7 @@ def original_rule(primitive: Any) -> Rule:
 
 def install(library: ctypes.CDLL) -> None:
     """Registers the library's convolution with XLA and puts its rule before JAX's; Unavailable says why it cannot."""
-    if not OLDEST <= jax.__version_info__ < NEWEST:
-        raise build.Unavailable(f"they have not been tried with jax {jax.__version__}")
-    original = original_rule(jax.lax.conv_general_dilated_p)
+    original = present_rule(jax.lax.conv_general_dilated_p)
     library.cnnlab_convolution_probe.argtypes = (
         ctypes.POINTER(ctypes.c_int64),
         ctypes.c_int64,

@@ -40,7 +40,7 @@ def primitive(name: str, plain: Rule, shapes: Rule, static: tuple[str, ...] = ()
     made.def_impl(evaluate)
     batching.primitive_batchers[made] = batched
     ad.primitive_jvps[made] = tangents
-    mlir.register_lowering(made, mlir.lower_fun(plain, multiple_results=True))
+    mlir.register_lowering(made, plain_rule(plain))
     return made
 
 
@@ -65,10 +65,14 @@ def register(kernel: Any) -> str:
     return target
 
 
-def lowered(made: Primitive, plain: Rule, kernel: Any, call: Callable[[str, Rule], Rule]) -> None:
+def plain_rule(plain: Rule) -> Rule:
+    """The rule that lowers an equation to what `plain` does, a list of results."""
+    return mlir.lower_fun(plain, multiple_results=True)
+
+
+def lowered(made: Primitive, original: Rule, kernel: Any, call: Callable[[str, Rule], Rule]) -> None:
     """Lowers a primitive on the CPU by the rule `call(target, original)`.
 
-    It calls the kernel that is registered as `target` where that may do an equation, else `original`, the plain form's.
+    It calls the kernel that is registered as `target` where that may do an equation, else `original`.
     """
-    original = mlir.lower_fun(plain, multiple_results=True)
     mlir.register_lowering(made, call(register(kernel), original), platform="cpu")

@@ -81,5 +81,5 @@ def install(library: ctypes.CDLL) -> None:
     library.cnnlab_product_probe.argtypes = (ctypes.POINTER(ctypes.c_int64), ctypes.c_int64)
     target = f"cnnlab_product_{build.key()}"
     jax.ffi.register_ffi_target(target, jax.ffi.pycapsule(library.cnnlab_product), platform="cpu")
-    original = lowering.original_rule(jax.lax.dot_general_p)
+    original = lowering.present_rule(jax.lax.dot_general_p)
     mlir.register_lowering(jax.lax.dot_general_p, _rule(library, target, original), platform="cpu")

@@ -190,9 +190,9 @@ def _unit(call: Call, unit: tuple[int, ...] | None) -> tuple[int, ...]:
 def _center(traced: Traced, call: Call, unit: tuple[int, ...]) -> tuple[float, ...]:
     """The centre of a unit's theoretical field; on an axis where that is the whole image, its proportional place."""
     rows = [row for row in fields(traced).layers if f"{row.path}.".startswith(f"{call.path}.")]
-    axes = next((row.axes for row in reversed(rows) if row.output_shape == call.output_shape), (None,) * len(unit))
+    found = next((row.units for row in reversed(rows) if row.output_shape == call.output_shape), None)
+    spans = (None,) * len(unit) if found is None else found.extended(unit)
     center = []
-    for place, axis, n, m in zip(unit, axes, traced.input_shape[:-1], call.output_shape[:-1], strict=True):
-        span = axis and axis.field.at(place)
+    for place, span, n, m in zip(unit, spans, traced.input_shape[:-1], call.output_shape[:-1], strict=True):
         center.append(sum(span) / 2 if span else round(2 * (place + 0.5) * n / m) / 2 - 0.5)
     return tuple(center)

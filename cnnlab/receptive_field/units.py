@@ -5,7 +5,7 @@ from functools import cached_property
 
 import numpy as np
 
-from cnnlab.receptive_field.axis import CLIPPED, Axis, Span
+from cnnlab.receptive_field.axis import CLIPPED, EXTENDED, Axis, Span
 from cnnlab.receptive_field.node import Node, support
 
 
@@ -28,11 +28,17 @@ class Units:
 
     def interval(self, unit: Sequence[int]) -> tuple[Span, ...] | None:
         """The first and the last input position per axis that a unit sees; None where it sees nothing."""
-        found: list[Span] = []
-        for bounds in self._bounds:
-            at = tuple(min(place, size - 1) for place, size in zip(unit, bounds.shape[1:], strict=True))
-            found.append((-int(bounds[(0, *at)]), int(bounds[(1, *at)])))
-        return tuple(found) if all(first <= last for first, last in found) else None
+        found = tuple(_at(bounds, unit) for bounds in self._bounds)
+        return found if all(first <= last for first, last in found) else None
+
+    def extended(self, unit: Sequence[int]) -> tuple[Span | None, ...]:
+        """The first and the last position per axis as if the image went on beyond its border; None along an axis
+        without a place in the map, or where the unit sees nothing."""
+        return tuple(
+            None if place is None or span[0] > span[1] else span
+            for place, axis in zip(self._places, self._node.axes, strict=True)
+            for span in [_at(_along(axis, self._places, EXTENDED), unit)]
+        )
 
     def support(self, unit: Sequence[int] | None = None) -> np.ndarray:
         """The input positions that a unit depends on, holes left out: a mask over the input's spatial axes. Without
@@ -63,12 +69,18 @@ class Units:
 
     @cached_property
     def _bounds(self) -> list[np.ndarray]:
-        return [_along(axis, self._places) for axis in self._node.axes]
+        return [_along(axis, self._places, CLIPPED) for axis in self._node.axes]
 
 
-def _along(axis: Axis, places: Sequence[int | None]) -> np.ndarray:
-    """The clipped bounds as [2, *map], a dimension for every input axis: the union over all other dimensions."""
-    bounds, kept = axis.bounds[CLIPPED], [place for place in places if place is not None]
+def _at(bounds: np.ndarray, unit: Sequence[int]) -> Span:
+    """A unit's span out of bounds [2, *map]; a map that was broadcast has one entry."""
+    at = tuple(min(place, size - 1) for place, size in zip(unit, bounds.shape[1:], strict=True))
+    return -int(bounds[(0, *at)]), int(bounds[(1, *at)])
+
+
+def _along(axis: Axis, places: Sequence[int | None], domain: slice) -> np.ndarray:
+    """Bounds of a domain as [2, *map], a dimension for every input axis: the union over all other dimensions."""
+    bounds, kept = axis.bounds[domain], [place for place in places if place is not None]
     others = tuple(d + 1 for d in range(bounds.ndim - 1) if d not in kept and bounds.shape[d + 1] > 1)
     bounds = bounds.max(axis=others, keepdims=True) if others else bounds
     sizes = [1 if place is None else bounds.shape[place + 1] for place in places]

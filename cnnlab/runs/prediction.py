@@ -145,7 +145,7 @@ def _forward(
             raise DataError(f"examples of {show(shape)} do not fit the weights: {shapes}", where=where, hint=hint)
     params, stats = (from_named(weights, tree) for tree in (params, stats))
 
-    @jax.jit
+    @partial(jax.jit, compiler_options=kernels.compiler_options())
     def answer(params: Any, stats: Any, x: jax.Array) -> jax.Array:
         y = forward(nnx.merge(graph, params, stats), x, precision, inference())
         return jax.nn.softmax(y) if output == "probabilities" else y

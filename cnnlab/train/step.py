@@ -132,7 +132,7 @@ def compile_program(experiment: Experiment, sizes: Sizes) -> Program:
         _compiled(partial(step, *rest), steps, experiment, mesh),
         None if first is None else _compiled(partial(unfrozen, *rest), steps, experiment, mesh),
         spec.unfreeze_at_epoch,
-        jax.jit(partial(_evaluate, graph, experiment, sizes, mesh)),
+        jax.jit(partial(_evaluate, graph, experiment, sizes, mesh), compiler_options=kernels.compiler_options()),
         initial(params, stats, transform),
         steps,
         jax.jit(rate),
@@ -150,9 +150,8 @@ def _compiled(step: Callable[..., State], steps: int, experiment: Experiment, me
 
         return jax.lax.fori_loop(0, count, next_step, state)
 
-    settings: dict[str, Any] = {"donate_argnums": 0}
-    if experiment.train.remat:
-        settings["compiler_options"] = recompute.compiler_options()
+    options = kernels.compiler_options() | (recompute.compiler_options() if experiment.train.remat else {})
+    settings: dict[str, Any] = {"donate_argnums": 0, "compiler_options": options}
     if mesh is not None:
         settings["out_shardings"] = devices.everywhere(mesh)
     return Steps(jax.jit(step, **settings), jax.jit(many, **settings))

@@ -1,4 +1,4 @@
-"""Convolutions one by one, and whole training steps: XLA's own beside the kernels, in turn within one process.
+"""Convolutions one by one, and whole training steps: XLA's own, plain formulas, kernels, in turn within one process.
 
 `python convolutions.py` prints tables in milliseconds, medians; `python convolutions.py operations` (or steps) one of
 them. With PEER_PYTHON, a Python that has torch, PyTorch (channels-last) does each operation in its turn too.
@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 ROUNDS, SECONDS = 7, 0.2
 PARTS = ("forward", "input gradient", "weight gradient")
+SIDES = ("XLA", "formulas", "kernels")
 
 
 class Case(NamedTuple):
@@ -73,13 +74,29 @@ def in_turn(calls: dict[str, Callable[[], Any]]) -> dict[str, float]:
     return {name: statistics.median(times) for name, times in found.items()}
 
 
+def sides() -> tuple[str, ...]:
+    """Those that this machine has."""
+    from cnnlab import kernels
+
+    return SIDES if kernels.enable().in_use else SIDES[:-1]
+
+
+def compiled_for(who: str, function: Callable[..., Any], *arguments: Any, **options: Any) -> Callable[..., Any]:
+    """A new function, compiled as one of SIDES does it in cnnlab: the formulas go with an option of the compiler."""
+    import jax
+
+    from cnnlab.kernels import lowering, plain
+
+    settings = plain.compiler_options() if who == "formulas" else {}
+    with lowering.switched(who != "XLA", native=who == "kernels"):
+        return jax.jit(function, compiler_options=settings, **options).lower(*arguments).compile()
+
+
 def ours(case: Case) -> dict[str, Callable[[], Any]]:
     """`part, who` to a call that waits for its result."""
     import jax
     import jax.numpy as jnp
     import numpy as np
-
-    from cnnlab.kernels import lowering
 
     random = np.random.default_rng(0)
     padding = [(case.window // 2,) * 2] * 2
@@ -99,19 +116,14 @@ def ours(case: Case) -> dict[str, Callable[[], Any]]:
     dy = jnp.ones_like(forward(x, w))
     arguments = {"forward": (x, w), "input gradient": (dy, w), "weight gradient": (x, dy)}
     calls = {}
-    for who in ("XLA", "kernels"):
+    for who in sides():
         for part in PARTS:
             functions = {
                 "forward": lambda x, w: forward(x, w),
                 "input gradient": lambda dy, w: jax.linear_transpose(lambda x: forward(x, w), x)(dy)[0],
                 "weight gradient": lambda x, dy: jax.linear_transpose(lambda w: forward(x, w), w)(dy)[0],
             }
-            lowered = jax.jit(functions[part])
-            if who == "XLA":
-                with lowering.switched(False):
-                    compiled = lowered.lower(*arguments[part]).compile()
-            else:
-                compiled = lowered.lower(*arguments[part]).compile()
+            compiled = compiled_for(who, functions[part], *arguments[part])
             calls[f"{part}, {who}"] = lambda c=compiled, a=arguments[part]: c(*a).block_until_ready()
     return calls
 
@@ -146,7 +158,7 @@ def operations() -> None:
     if "PEER_PYTHON" in os.environ:
         command = [os.environ["PEER_PYTHON"], __file__, "--torch"]
         peer = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    whom = ["XLA", "kernels"] + ["PyTorch"] * (peer is not None)
+    whom = [*sides(), *["PyTorch"] * (peer is not None)]
     print(f"| forward / input gradient / weight gradient, ms | {' | '.join(whom)} |")
     print(f"|---|{'---|' * len(whom)}")
     for case in CASES:
@@ -161,14 +173,13 @@ def operations() -> None:
         peer.wait()
 
 
-def step_of(name: str, batch: int, side: int, with_kernels: bool) -> Callable[[], Any]:
+def step_of(name: str, batch: int, side: int, who: str) -> Callable[[], Any]:
     """A training step of a network on random images: forward, gradients, batch statistics, plain descent."""
     import jax
     import jax.numpy as jnp
     import numpy as np
     from flax import nnx
 
-    from cnnlab.kernels import lowering
     from cnnlab.layers.initialize import Initializer
     from cnnlab.layers.mode import Mode
     from cnnlab.models import MODELS
@@ -191,11 +202,7 @@ def step_of(name: str, batch: int, side: int, with_kernels: bool) -> Callable[[]
         (value, rest_now), gradient = jax.value_and_grad(loss, has_aux=True)(params)
         return jax.tree.map(lambda p, g: p - 1e-3 * g, params, gradient), rest_now, value
 
-    if with_kernels:
-        compiled = jax.jit(step, donate_argnums=(0, 1)).lower(params, rest).compile()
-    else:
-        with lowering.switched(False):
-            compiled = jax.jit(step, donate_argnums=(0, 1)).lower(params, rest).compile()
+    compiled = compiled_for(who, step, params, rest, donate_argnums=(0, 1))
     state = [jax.tree.map(lambda leaf: jnp.array(leaf, copy=True), (params, rest))]
 
     def call() -> None:
@@ -207,14 +214,13 @@ def step_of(name: str, batch: int, side: int, with_kernels: bool) -> Callable[[]
 
 
 def steps() -> None:
-    print("| training step, ms | XLA | kernels |\n|---|---|---|")
-    for title, name, batch, side, both in STEPS:
-        calls = {"kernels": step_of(name, batch, side, True)}
-        if both:
-            calls["XLA"] = step_of(name, batch, side, False)
-        times = in_turn(calls)
-        slow = f"{times['XLA']:.0f}" if both else "minutes"
-        print(f"| {title} | {slow} | {times['kernels']:.0f} |", flush=True)
+    whom = sides()
+    print(f"| training step, ms | {' | '.join(whom)} |")
+    print(f"|---|{'---|' * len(whom)}")
+    for title, name, batch, side, fast_enough in STEPS:
+        times = in_turn({who: step_of(name, batch, side, who) for who in whom if fast_enough or who != "XLA"})
+        cells = [f"{times[who]:.0f}" if who in times else "minutes" for who in whom]
+        print(f"| {title} | {' | '.join(cells)} |", flush=True)
 
 
 def main(wanted: list[str]) -> None:
@@ -224,10 +230,9 @@ def main(wanted: list[str]) -> None:
 
     status = kernels.enable()
     print(f"{os.cpu_count()} processors, load {os.getloadavg()[0]:.1f}; {status.why}\n")
-    if status.in_use:
-        for part in wanted or ["operations", "steps"]:
-            {"operations": operations, "steps": steps}[part]()
-            print()
+    for part in wanted or ["operations", "steps"]:
+        {"operations": operations, "steps": steps}[part]()
+        print()
     return None
 
 

@@ -104,13 +104,13 @@ def error(found: Any, true: Any) -> float:
 
 
 @st.composite
-def cases(draw: st.DrawFn) -> Case:
+def cases(draw: st.DrawFn, groups_of: tuple[int, ...] = (1, 1, 1, 2, 3, 8, 17)) -> Case:
     axes = draw(st.integers(1, 3))
 
     def per_axis(low: int, high: int) -> tuple[int, ...]:
         return tuple(draw(st.integers(low, high)) for _ in range(axes))
 
-    groups = draw(st.sampled_from((1, 1, 1, 2, 3, 8, 17)))
+    groups = draw(st.sampled_from(groups_of))
     depthwise = groups > 4 or draw(st.booleans())
     channels, features = (
         (1, draw(st.sampled_from((1, 1, 2)))) if depthwise else (draw(st.integers(1, 20)), draw(st.integers(1, 20)))
