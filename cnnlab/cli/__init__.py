@@ -21,6 +21,7 @@ from cnnlab.cli import (
     train,
     weights,
 )
+from cnnlab.cli.arguments import with_value
 from cnnlab.errors import CnnlabError
 
 COMMANDS = {
@@ -65,7 +66,7 @@ def main() -> None:
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     debug = len(arguments) < len(sys.argv) - 1
     try:
-        app(arguments, prog_name="cnnlab")
+        app(with_value(arguments, "--effective", "32"), prog_name="cnnlab")
     except CnnlabError as error:
         if debug:
             raise

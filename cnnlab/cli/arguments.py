@@ -51,3 +51,13 @@ def parse_numbers(text: str | None, option: str) -> tuple[float, ...] | None:
         return tuple(float(part) for part in text.split(","))
     except ValueError:
         raise SpecError(f"{option}: '{text}' is no list of numbers", hint="such as 0.485,0.456,0.406") from None
+
+
+def with_value(arguments: list[str], option: str, value: str) -> list[str]:
+    """The arguments, in which an option may stand without its number: `value` is put behind it."""
+    made = []
+    for i, argument in enumerate(arguments):
+        made.append(argument)
+        if argument == option and not "".join(arguments[i + 1 : i + 2]).lstrip("-").isdigit():
+            made.append(value)
+    return made

@@ -13,6 +13,7 @@ from rich.text import Text
 from cnnlab.cli.render import console_for, nested, shaped, show, table, valued
 
 if TYPE_CHECKING:
+    from cnnlab.receptive_field.effective import Change, EffectiveField
     from cnnlab.receptive_field.report import Layer, Report
 
 # Left out one after the other where a terminal is too narrow for all.
@@ -42,6 +43,25 @@ def fields(
     console.print(Text(_model_line(report), style="bold"))
     for sentence in (*_more_lines(report), *advice(report)):
         console.print(Text(sentence))
+
+
+def effective(found: "EffectiveField | Change") -> None:
+    """How far the gradient spreads: of an initialisation, or before and after training."""
+    stages = (
+        {"": found} if not hasattr(found, "trained") else {"initially, ": found.initial, "trained, ": found.trained}
+    )  # type: ignore[union-attr]
+    first = next(iter(stages.values()))
+    place = ",".join(map(str, first.unit))
+    lines = [f"gradient of {first.path} at the unit {place}, over {first.inputs * first.models} random inputs:"]
+    for stage, field in stages.items():
+        sigma = _axes([round(value, 1) for value in field.gaussian.sigma])
+        held = [field.holding(share) for share in (0.5, 0.95)]
+        shares = (f"{one.share:.0%} in {one.pixels:,} pixels" for one in held)
+        fit = field.gaussian.r_squared
+        explained = "" if fit is None else f" (R² {fit:.2f})"
+        lines.append(f"  {stage}sigma {sigma}{explained}, {', '.join(shares)}")
+    for line in lines:
+        console_for(sys.stdout).print(Text(line))
 
 
 def to_csv(report: "Report", parameters: dict[str, int], unit: Sequence[int] | None, path: Path) -> None:

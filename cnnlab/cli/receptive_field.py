@@ -23,17 +23,29 @@ def receptive_field(
     ] = False,
     depth: Annotated[int | None, typer.Option("--depth", min=1, help="Fold what lies deeper in the model.")] = None,
     table: Annotated[Path | None, typer.Option("--csv", metavar="FILE", help="Write a row a layer to a file.")] = None,
+    inputs: Annotated[
+        int | None,
+        typer.Option("--effective", metavar="[N]", min=1, help="By the gradient too, over N random inputs (32)."),
+    ] = None,
+    picture: Annotated[Path | None, typer.Option("--plot", metavar="FILE", help="Draw a .png or .svg.")] = None,
+    image: Annotated[Path | None, typer.Option("--image", metavar="FILE", help="What --plot draws on.")] = None,
     json: Json = False,
 ) -> None:
     """Print the receptive field of every layer.
 
     Size, stride, padding and first centre, for every spatial axis; what borders, holes and skips do to it.
+    --effective adds how much of the gradient lies where: of a spec over random initialisations, of a run before and
+    after training.
     """
     from cnnlab.cli import fields, render
     from cnnlab.errors import SpecError
+    from cnnlab.files import write_atomically
+    from cnnlab.report.style import picture_kind
     from cnnlab.runs.network import find_network
 
-    place = parse_unit(unit)
+    place, kind = parse_unit(unit), None if picture is None else picture_kind(picture)
+    if image is not None and picture is None:
+        raise SpecError(f"--image {image} is for a picture", hint="name its file: --plot fields.png")
     network = find_network(target, overrides or [], parse_shape(input_shape))
     for note in network.notes:
         render.note(note)
@@ -48,7 +60,25 @@ def receptive_field(
     parameters = {row.path: row.parameters for row in reversed(network.costs())}
     if table is not None:
         fields.to_csv(report, parameters, place, table)
+    found, notes = None, ()
+    if inputs is not None:
+        from cnnlab.runs.effective import effective_of
+
+        found, notes = effective_of(target, network, layer or (report.model and report.model.path), place, inputs)
+    for note in notes:
+        render.note(note)
+    if picture is not None and kind is not None:
+        from cnnlab.report.field_plot import plot
+        from cnnlab.runs.network import example
+
+        seen = example(network, image)
+        name = network.experiment.name or target.stem
+        drawn = plot(report, kind, name=name, path=layer, unit=place, image=seen, effective=found)
+        write_atomically(picture, drawn)
     if json:
-        render.document(report.to_json(place))
+        more = {} if found is None else {"effective": found.to_json()}
+        render.document(report.to_json(place) | more)
     else:
         fields.fields(report, parameters, depth=depth, unit=place)
+        if found is not None:
+            fields.effective(found)

@@ -1,6 +1,7 @@
 """The effective receptive field of a spec's network, over random initialisations, and of a run's, over its training."""
 
 from collections.abc import Iterable
+from pathlib import Path
 
 import numpy as np
 from flax import nnx
@@ -11,7 +12,7 @@ from cnnlab.layers.initialize import Initializer
 from cnnlab.layers.windows import show
 from cnnlab.models import build
 from cnnlab.receptive_field.effective import Change, EffectiveField, effective_field
-from cnnlab.runs.directory import Run
+from cnnlab.runs.directory import Run, open_run
 from cnnlab.runs.network import Network
 from cnnlab.runs.pretrained import load_weights
 from cnnlab.runs.weights import run_weights
@@ -22,6 +23,15 @@ from cnnlab.weights.match import Weights
 INPUTS = 32
 INITIALIZATIONS = 8
 Unit = tuple[int, ...] | None
+
+
+def effective_of(
+    target: Path, network: Network, layer: str | None, unit: Unit, inputs: int
+) -> tuple[EffectiveField | Change, tuple[str, ...]]:
+    """The field of a spec's network, or its change in a run; and notes on checkpoints that are damaged."""
+    if target.is_dir():
+        return effective_of_run(network, open_run(target), layer=layer, unit=unit, inputs=inputs)
+    return effective_of_spec(network, layer=layer, unit=unit, inputs=inputs), ()
 
 
 def effective_of_spec(

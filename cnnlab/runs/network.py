@@ -4,8 +4,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from flax import nnx
 
+from cnnlab.data.inputs import read_inputs
 from cnnlab.data.prepare import Prepared
 from cnnlab.errors import DataError, SpecError
 from cnnlab.layers.initialize import Initializer
@@ -104,6 +106,19 @@ def find_network(target: Path, overrides: list[str], shape: tuple[int, ...] | No
     if shape is not None:
         return network(_without_input(experiment), shape, len(prepared.classes), prepared.notes, prepared)
     return network(experiment, prepared.input_shape, len(prepared.classes), prepared.notes, prepared)
+
+
+def example(network: Network, file: Path | None) -> np.ndarray | None:
+    """An input to show, [*space, channel]: the file's first, else the first that the spec trains on, if it was read.
+
+    Raises DataError where the file holds nothing of the network's shape.
+    """
+    shape = network.traced.input_shape
+    if file is not None:
+        return read_inputs(file, shape, pixels=True)[0]
+    if network.prepared is None or network.prepared.input_shape != shape:
+        return None
+    return network.prepared.dataset.x[network.prepared.splits["train"][0]]
 
 
 def _without_input(experiment: Experiment) -> Experiment:
