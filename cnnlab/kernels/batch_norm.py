@@ -18,8 +18,8 @@ from jax.core import ShapedArray
 from jax.interpreters import mlir
 
 from cnnlab.kernels import lowering
-from cnnlab.kernels.formulas import sum_by_product
 from cnnlab.kernels.primitive import Rule, kernel_may, lowered, primitive, varies
+from cnnlab.kernels.sums import sum_by_product
 
 Activation = Literal["identity", "relu", "swish"]
 

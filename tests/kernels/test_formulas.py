@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cnnlab.kernels import lowering, plain
-from cnnlab.kernels.formulas import sum_by_product
+from cnnlab.kernels.sums import sum_by_product
 from cnnlab.layers.conv import ConvTranspose
 from cnnlab.layers.initialize import Initializer
 from tests.kernels.test_agreement import TRANSFORMED, Case, cases, error, show
