@@ -4,11 +4,22 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from cnnlab.data import digits, image_folder, npz
+from cnnlab.data import cifar, digits, generators, idx, image_folder, npy, npz, table
 from cnnlab.data.dataset import Dataset
 
 SOURCES: Mapping[str, Callable[[Any, Path], Dataset]] = {
     "digits": digits.load,
+    "idx": idx.load,
+    "cifar10": cifar.cifar10,
+    "cifar100": cifar.cifar100,
     "npz": npz.load,
+    "npy": npy.load,
     "image_folder": image_folder.load,
+    "csv": table.load,
+    "two_moons": generators.two_moons,
+    "spirals": generators.spirals,
+    "gaussians": generators.gaussians,
+    "sines": generators.sines,
+    "shapes": generators.shapes,
+    "spheres": generators.spheres,
 }

@@ -13,7 +13,7 @@ import numpy as np
 from jax import Array, lax, random
 
 from cnnlab.errors import SpecError
-from cnnlab.spec.schema import Augmentation
+from cnnlab.spec.data import Augmentation
 
 
 def scale(x: Array) -> Array:

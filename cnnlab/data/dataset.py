@@ -23,6 +23,7 @@ class Dataset:
     files: a path per example, relative to the data folder; None where examples are not files.
     given: sorted indices of the splits that the source itself has, by "train", "validation", "test";
         empty where it is one pool.
+    groups: a name per example; those of one group stay in one split. None where there are no groups.
     notes: sentences for the user that are no errors.
     digests: SHA-256 of each example as the source gave it. Taken before any resizing, whose last digit
         depends on the processor: data prepared on a GPU is recognised on a laptop.
@@ -36,6 +37,7 @@ class Dataset:
     notes: tuple[str, ...] = ()
     source: str = ""
     digests: tuple[bytes, ...] = ()
+    groups: tuple[str, ...] | None = None
 
     def __post_init__(self):
         if not self.digests:
@@ -62,8 +64,8 @@ def load(data: Data, base: Path) -> Dataset:
     from cnnlab.data.subset import only_classes
 
     if isinstance(data, NoData):
-        raise DataError("the spec has no data", where="data", hint="add data: {source: digits}, image_folder or npz")
-    where = str(getattr(data, "path", data.source))
+        raise DataError("the spec has no data", where="data", hint="give data.source; 'cnnlab list sources' shows all")
+    where = data.where
     dataset = SOURCES[data.source](data, base)
     dataset = check(dataset if data.classes is None else only_classes(dataset, data.classes, where), where)
     if data.resize is not None:

@@ -1,15 +1,12 @@
 """`source: image_folder`: `class/name.jpg`, or `train/`, `val/`, `test/` above the classes."""
 
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 
 from cnnlab.data.dataset import Dataset, find
-from cnnlab.data.images import decode, is_image
-from cnnlab.data.memory import check_fits, processors
-from cnnlab.data.resize import size_per_axis
+from cnnlab.data.images import decode_all, is_image
 from cnnlab.errors import DataError, did_you_mean
 from cnnlab.spec.schema import ImageFolder
 
@@ -42,7 +39,7 @@ def load(data: ImageFolder, base: Path) -> Dataset:
             files += tree.get(name, [])
             labels += [label] * len(tree.get(name, []))
         given[split] = np.arange(start, len(files))
-    x = _decode_all(root, files, data, where)
+    x = decode_all(root, files, data.channels, data.resize, where)
     notes = ()
     if others:
         notes = (f"{where}: {len(others)} files are no images and are not used, for example {others[0]}",)
@@ -102,26 +99,3 @@ def _refuse_loose(folder: Path, root: Path, where: str) -> None:
     if loose:
         message = f"images in no class folder: {len(loose)}, for example {loose[0]}"
         raise DataError(message, where=where, hint="images go to <class>/<name>.jpg")
-
-
-def _decode_all(root: Path, files: list[str], data: ImageFolder, where: str) -> np.ndarray:
-    """uint8 [example, height, width, channels], decoded by threads, in the order of `files`."""
-    height, width = size_per_axis(data.resize, 2) if data.resize is not None else (None, None)
-    size = (height, width) if height and width else None
-    first = decode(root / files[0], data.channels, size, f"{where}/{files[0]}")
-    words = f"{len(files):,} images of {first.shape[0]} x {first.shape[1]}"
-    check_fits(len(files) * first.nbytes, words, where=where, hint="choose a smaller data.resize")
-    x = np.empty((len(files), *first.shape), np.uint8)
-
-    def decode_into(i: int) -> None:
-        image = decode(root / files[i], data.channels, size, f"{where}/{files[i]}")
-        if image.shape != first.shape:
-            sizes = [f"{height} x {width}" for height, width, _ in (first.shape, image.shape)]
-            message = f"{files[0]} is {sizes[0]} (height x width), and {files[i]} is {sizes[1]}"
-            raise DataError(message, where=where, hint="add data.resize, to bring all to one size")
-        x[i] = image
-
-    with ThreadPoolExecutor(processors()) as pool:
-        for _ in pool.map(decode_into, range(len(files))):  # raises the first file's error, in their order
-            pass
-    return x

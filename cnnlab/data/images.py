@@ -1,15 +1,19 @@
-"""One image file -> one uint8 array, as a person sees it."""
+"""Image files -> uint8 arrays, as a person sees them."""
 
 import struct
 import threading
 import warnings
 import zlib
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 from PIL import Image, ImageOps
 
+from cnnlab.data.memory import check_fits, processors
+from cnnlab.data.resize import size_per_axis
 from cnnlab.errors import DataError
 
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
@@ -43,6 +47,34 @@ def decode(path: Path, channels: int, size: tuple[int, int] | None = None, name:
         reason = "it is no image that Pillow knows" if isinstance(error, Image.UnidentifiedImageError) else error
         raise DataError(f"cannot read the image: {reason}", where=where, hint="repair or remove it") from error
     return np.asarray(flat).reshape(flat.height, flat.width, channels)
+
+
+def decode_all(
+    root: Path, files: Sequence[str], channels: int, resize: int | tuple[int, ...] | None, where: str
+) -> np.ndarray:
+    """uint8 [example, height, width, channels], decoded by threads, in the order of `files`, which start at `root`.
+
+    Raises DataError for the first of them that cannot be read or has another size, and for too many.
+    """
+    height, width = size_per_axis(resize, 2) if resize is not None else (None, None)
+    size = (height, width) if height and width else None
+    first = decode(root / files[0], channels, size, f"{where}/{files[0]}")
+    words = f"{len(files):,} images of {first.shape[0]} x {first.shape[1]}"
+    check_fits(len(files) * first.nbytes, words, where=where, hint="choose a smaller data.resize")
+    x = np.empty((len(files), *first.shape), np.uint8)
+
+    def decode_into(i: int) -> None:
+        image = decode(root / files[i], channels, size, f"{where}/{files[i]}")
+        if image.shape != first.shape:
+            sizes = [f"{height} x {width}" for height, width, _ in (first.shape, image.shape)]
+            message = f"{files[0]} is {sizes[0]} (height x width), and {files[i]} is {sizes[1]}"
+            raise DataError(message, where=where, hint="add data.resize, to bring all to one size")
+        x[i] = image
+
+    with ThreadPoolExecutor(processors()) as pool:
+        for _ in pool.map(decode_into, range(len(files))):  # raises the first file's error, in their order
+            pass
+    return x
 
 
 def crop(pixels: np.ndarray, size: tuple[int, ...], resize: int | None, interpolation: str) -> np.ndarray:

@@ -3,7 +3,9 @@
 import lzma
 import zipfile
 import zlib
+from collections.abc import Mapping
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 
@@ -24,8 +26,11 @@ def load(data: Npz, base: Path) -> Dataset:
     x: [example, *spatial] or [example, *spatial, channel]; y: [example], whole numbers from 0.
     x_test, y_test: the source's own test split, after the rest in the dataset. Raises DataError.
     """
-    path, where = find(data.path, base), data.path
-    arrays = _read(path, where)
+    return from_arrays(_read(find(data.path, base), data.path), data.spatial_axes, data.where, data.source)
+
+
+def from_arrays(arrays: Mapping[str, np.ndarray], spatial_axes: int | None, where: str, source: str) -> Dataset:
+    """The dataset that arrays under npz's names make; x stays where it lies if it is uint8 or float32."""
     _check_keys(arrays, where)
     x, y = arrays["x"], arrays["y"]
     notes = [f"{where}: {_unused(key)}" for key in arrays if key not in KEYS]
@@ -38,12 +43,12 @@ def load(data: Npz, base: Path) -> Dataset:
         _check_pair(x, x_test, where)
         given = {"train": np.arange(len(x)), "test": np.arange(len(x), len(x) + len(x_test))}
         x, y = np.concatenate([x, x_test]), np.concatenate([y.astype(np.int32), y_test.astype(np.int32)])
-    x = with_channels(x, data.spatial_axes, where)
+    x = with_channels(x, spatial_axes, where)
     if x.ndim == 4 and x.shape[1] in (1, 3) and x.shape[3] > 4 and x.shape[2] == x.shape[3]:
         shape = list(x.shape)
         notes.append(f"{where}: x {shape} looks like channels first; channels are the last axis: transpose(0, 2, 3, 1)")
     classes = names or tuple(map(str, range(int(y.max()) + 1)))
-    return Dataset(x, y.astype(np.int32), classes, given=given, notes=tuple(notes), source=data.source)
+    return Dataset(x, y.astype(np.int32), classes, given=given, notes=tuple(notes), source=source)
 
 
 def read_array(path: Path) -> np.ndarray:
@@ -90,26 +95,33 @@ def _read(path: Path, where: str) -> dict[str, np.ndarray]:
 def _read_array(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, key: str, where: str) -> np.ndarray:
     """The array, after its header has been held against the size of its entry: a header can ask for 373 GiB."""
     with archive.open(entry) as file:
-        version = np.lib.format.read_magic(file)
-        readers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
-        if version not in readers:
-            raise ValueError(f"unknown format {version}")
-        shape, _, dtype = readers[version](file)
-        if dtype.hasobject or dtype.kind not in "biufUS":
-            message = f"the array '{key}' has the type {dtype}, and numbers are wanted"
-            if key == "classes":
-                message = f"the array 'classes' has the type {dtype}, and text is wanted"
-            hint = "convert it with astype" if key != "classes" else "numpy.array(list_of_names, dtype=str)"
-            raise DataError(message, where=where, hint=hint)
-        needed = int(np.prod([int(n) for n in shape], dtype=object)) * dtype.itemsize
-        if min(shape, default=0) < 0 or needed != entry.file_size - file.tell():
-            message = f"its header says {list(shape)} of {dtype}, {needed:,} bytes, and {entry.file_size:,} are there"
-            raise ValueError(message)
+        check_header(file, entry.file_size, key, where)
     with archive.open(entry) as file:
         return np.lib.format.read_array(file, allow_pickle=False)
 
 
-def _check_keys(arrays: dict[str, np.ndarray], where: str) -> None:
+def check_header(file: IO[bytes], size: int, key: str, where: str) -> None:
+    """Holds the header of an .npy file, at whose start `file` is, against the file's size in bytes.
+
+    DataError for a type that is not wanted, ValueError for a header that is damaged or does not fit the size.
+    """
+    version = np.lib.format.read_magic(file)
+    readers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+    if version not in readers:
+        raise ValueError(f"unknown format {version}")
+    shape, _, dtype = readers[version](file)
+    if dtype.hasobject or dtype.kind not in "biufUS":
+        message = f"the array '{key}' has the type {dtype}, and numbers are wanted"
+        if key == "classes":
+            message = f"the array 'classes' has the type {dtype}, and text is wanted"
+        hint = "convert it with astype" if key != "classes" else "numpy.array(list_of_names, dtype=str)"
+        raise DataError(message, where=where, hint=hint)
+    needed = int(np.prod([int(n) for n in shape], dtype=object)) * dtype.itemsize
+    if min(shape, default=0) < 0 or needed != size - file.tell():
+        raise ValueError(f"its header says {list(shape)} of {dtype}, {needed:,} bytes, and {size:,} are there")
+
+
+def _check_keys(arrays: Mapping[str, np.ndarray], where: str) -> None:
     there = ", ".join(arrays) or "none"
     for key in ("x", "y"):
         if key not in arrays:
@@ -127,7 +139,7 @@ def _check_keys(arrays: dict[str, np.ndarray], where: str) -> None:
             raise DataError(f"{key} has the shape {shape}, which is empty", where=where, hint="leave nothing at 0")
 
 
-def _near(key: str, arrays: dict[str, np.ndarray]) -> str:
+def _near(key: str, arrays: Mapping[str, np.ndarray]) -> str:
     """A hint at the array that was probably meant: `X`, `x_train` or a slip of the pen."""
     strange = [name for name in arrays if name not in KEYS]
     alike = [name for name in strange if name.lower() == key or name.lower().startswith(f"{key}_")]
@@ -148,7 +160,7 @@ def _check_pair(x: np.ndarray, x_test: np.ndarray, where: str) -> None:
         raise DataError(message, where=where, hint="store both as one type")
 
 
-def _check_labels(arrays: dict[str, np.ndarray], suffix: str, names: tuple[str, ...] | None, where: str) -> None:
+def _check_labels(arrays: Mapping[str, np.ndarray], suffix: str, names: tuple[str, ...] | None, where: str) -> None:
     x, y, name = arrays[f"x{suffix}"], arrays[f"y{suffix}"], f"y{suffix}"
     if y.ndim != 1:
         hint = f"{name}.argmax(1) makes ids of one-hot rows" if y.ndim == 2 and y.shape[1] > 1 else f"{name}.ravel()"
@@ -182,7 +194,7 @@ def with_channels(x: np.ndarray, axes: int | None, where: str) -> np.ndarray:
     if rank == 1 + axes and axes > 0:
         x = x[..., None]
     with np.errstate(over="ignore"):  # a float64 above 3.4e38 becomes infinite, and the check for that names it
-        return x if x.dtype == np.uint8 else x.astype(np.float32)
+        return x if x.dtype == np.uint8 else x.astype(np.float32, copy=False)
 
 
 def _class_names(names: np.ndarray, where: str) -> tuple[str, ...]:

@@ -152,7 +152,7 @@ def restore(data: Data, base: Path, splits: Mapping[str, np.ndarray], descriptio
     `description` is what `describe` returned at training. DataError where the data is not the same any more.
     """
     dataset = load(data, base)
-    where = str(getattr(data, "path", data.source))
+    where = data.where
     hint = "put the data back as it was, or train again"
     lacking = [key for key in ("fingerprints", "normalization", "notes") if key not in description]
     if lacking or "data" not in description["fingerprints"]:

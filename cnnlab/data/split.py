@@ -5,8 +5,9 @@ from collections.abc import Mapping
 import numpy as np
 
 from cnnlab.data.dataset import Dataset
+from cnnlab.data.groups import deal, together
 from cnnlab.errors import DataError, SpecError
-from cnnlab.spec.schema import Split
+from cnnlab.spec.data import Split
 
 NAMES = ("train", "validation", "test")
 DEFAULT = {"train": 0.7, "validation": 0.15, "test": 0.15}
@@ -18,7 +19,8 @@ def split(dataset: Dataset, spec: Split | None, seed: int) -> dict[str, np.ndarr
 
     Splits that the source has itself stay as they are; `spec`'s shares (default 0.7, 0.15, 0.15, or 0.85 and
     0.15 where the source has its test split) divide the rest, each class alike, by `seed` or the spec's own.
-    Identical examples go into one split together, as the class of the first of them.
+    Identical examples go into one split together, as the class of the first of them; so do those of one group,
+    then the shares are only met as nearly as whole groups allow.
     Raises SpecError where spec and source contradict each other, DataError where a split would be empty
     or a class without a training example.
     """
@@ -70,6 +72,8 @@ def _shares(spec: Split | None, given: Mapping[str, np.ndarray]) -> dict[str, fl
 def _divide(dataset: Dataset, pool: np.ndarray, shares: dict[str, float], seed: int) -> dict[str, np.ndarray]:
     """The pool's indices, sorted, by split."""
     random = np.random.Generator(np.random.Philox(np.random.SeedSequence(seed)))
+    if dataset.groups is not None:
+        return _divide_groups(dataset, dataset.groups, pool, shares, random)
     groups: dict[bytes, list[int]] = {}
     for i in pool.tolist():
         groups.setdefault(dataset.digests[i], []).append(i)
@@ -84,6 +88,17 @@ def _divide(dataset: Dataset, pool: np.ndarray, shares: dict[str, float], seed: 
         order = [group[i] for i in random.permutation(len(group))]
         _deal(sorted(order, key=len, reverse=True), quota, open_places, parts)
     return {name: np.array(sorted(part), np.int64) for name, part in zip(shares, parts, strict=True)}
+
+
+def _divide_groups(
+    dataset: Dataset, groups: tuple[str, ...], pool: np.ndarray, shares: dict[str, float], random: np.random.Generator
+) -> dict[str, np.ndarray]:
+    sets = together(groups, dataset.digests, pool)
+    counts = np.array([np.bincount(dataset.y[members], minlength=len(dataset.classes)) for members in sets])
+    counts = counts[:, counts.any(0)]
+    chosen = deal(counts, _quotas(counts.sum(0), np.array(list(shares.values()))), random)
+    parts = [[i for members, part in zip(sets, chosen, strict=True) if part == k for i in members] for k in range(3)]
+    return {name: np.array(sorted(part), np.int64) for name, part in zip(shares, parts, strict=False)}
 
 
 def _deal(groups: list[list[int]], quota: np.ndarray, open_places: np.ndarray, parts: list[list[int]]) -> None:

@@ -26,5 +26,6 @@ def only_classes(dataset: Dataset, names: tuple[str, ...], where: str) -> Datase
         classes=names,
         files=dataset.files and tuple(dataset.files[i] for i in kept),
         given={split: place[indices[y[indices] >= 0]] for split, indices in dataset.given.items()},
+        groups=dataset.groups and tuple(dataset.groups[i] for i in kept),
         digests=tuple(dataset.digests[i] for i in kept),
     )

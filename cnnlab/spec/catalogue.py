@@ -2,14 +2,14 @@
 
 from typing import Any, get_args
 
-from cnnlab.spec import schema
+from cnnlab.spec import data, schema
 from cnnlab.spec.architectures import NAMES, ModelSpec
 from cnnlab.spec.types import Frozen
 from cnnlab.spec.vocabulary import VOCABULARY
 
 _CHOOSERS = ("name", "source", "schedule")  # not settings of the thing itself
 _CLASSES: dict[str, tuple[type[Frozen], ...]] = {
-    "sources": (schema.Digits, schema.Npz, schema.ImageFolder),
+    "sources": data.SOURCES,
     "optimizers": (schema.SGD, schema.Momentum, schema.Adam, schema.AdamW),
     "schedules": (schema.Constant, schema.Step, schema.Cosine),
 }
@@ -23,7 +23,7 @@ def catalogue(kind: str) -> list[tuple[str, str]]:
         case "layers":
             return [(name, settings(cls)) for name, cls in VOCABULARY.items()]
         case "augmentations":
-            fields = schema.Augmentation.model_fields
+            fields = data.Augmentation.model_fields
             return [(name, field.description or "") for name, field in fields.items()]
         case "losses":
             return [(name, settings(schema.Loss)) for name in get_args(schema.Loss.model_fields["name"].annotation)]

@@ -9,7 +9,7 @@ from cnnlab.spec import yaml
 from cnnlab.spec.contradictions import contradictions
 from cnnlab.spec.messages import path_in, sentence
 from cnnlab.spec.overrides import apply
-from cnnlab.spec.schema import Experiment, ImageFolder, Npz
+from cnnlab.spec.schema import Experiment
 from cnnlab.spec.yaml import dotted
 
 
@@ -34,8 +34,8 @@ def _anchored(experiment: Experiment, folder: Path) -> Experiment:
         return str((folder / Path(path).expanduser()).resolve())
 
     data, model = experiment.data, experiment.model
-    if isinstance(data, Npz | ImageFolder):
-        data = data.model_copy(update={"path": absolute(data.path)})
+    paths = {key: getattr(data, key) for key in data.path_keys}
+    data = data.model_copy(update={key: absolute(path) for key, path in paths.items() if path is not None})
     if model.weights is not None:
         model = model.model_copy(update={"weights": absolute(model.weights)})
     return experiment.model_copy(update={"data": data, "model": model})

@@ -2,108 +2,38 @@
 
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Union
 
-from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag
-from pydantic_core import PydanticCustomError
+from pydantic import Discriminator, Field, Tag
 
 from cnnlab.spec.architectures import ARCHITECTURES, Architecture, ModelSpec, architecture_tag, tagged
+from cnnlab.spec.data import (
+    SOURCES,
+    Cifar10,
+    Cifar100,
+    Csv,
+    Digits,
+    Gaussians,
+    Idx,
+    ImageFolder,
+    NoData,
+    Npy,
+    Npz,
+    Shapes,
+    Sines,
+    Spheres,
+    Spirals,
+    TwoMoons,
+)
 from cnnlab.spec.types import (
     Bool,
-    Fraction,
     Frozen,
-    Int,
     NonNegativeFloat,
     NonNegativeInt,
-    PerAxis,
     PositiveFloat,
     PositiveInt,
     Rate,
     Str,
-    whole_number,
 )
 from cnnlab.spec.vocabulary import Layers
-
-# ---------------------------------------------------------------- data
-
-
-class Split(Frozen):
-    """Shares of the examples, stratified by class; they add up to 1."""
-
-    train: PositiveFloat = Field(le=1)
-    validation: Fraction = 0.0
-    test: Fraction = 0.0
-    seed: NonNegativeInt | None = Field(default=None, description="default: the experiment's seed")
-
-
-class Augmentation(Frozen):
-    """One entry of `augment`: exactly one of these, each drawn anew for every example and epoch."""
-
-    shift: NonNegativeInt | None = Field(default=None, description="up to so many pixels along every axis")
-    rotate: Annotated[NonNegativeFloat, Field(le=180)] | None = Field(default=None, description="up to so many degrees")
-    flip: Literal["horizontal", "vertical", "both"] | None = Field(default=None, description="with probability 1/2")
-    noise: NonNegativeFloat | None = Field(default=None, description="normal, in standard deviations of the data")
-
-
-def _as_text(value: Any) -> Any:
-    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
-
-
-def _distinct(names: tuple[str, ...]) -> tuple[str, ...]:
-    for name in names:
-        if names.count(name) > 1:
-            raise PydanticCustomError("twice", "names '{name}' twice", {"name": name})
-    return names
-
-
-# A class called 5 may be written as a number.
-ClassName = Annotated[Str, BeforeValidator(_as_text, json_schema_input_type=str | int)]
-
-
-class DataSpec(Frozen):
-    """What every source has."""
-
-    classes: Annotated[tuple[ClassName, ...], Field(min_length=2), AfterValidator(_distinct)] | None = Field(
-        default=None, description="only these, in this order; default: all of the source"
-    )
-    split: Split | None = Field(default=None, description="default: 0.7, 0.15, 0.15 of what the source leaves open")
-    resize: PerAxis | None = Field(default=None, description="size of every spatial axis, or one per axis")
-    normalize: Bool = Field(default=True, description="mean 0 and deviation 1 per channel, as in the training split")
-    batch_size: PositiveInt = Field(default=64, description="default: 64, or all of a smaller training split")
-    augment: tuple[Augmentation, ...] = ()
-
-
-class NoData(DataSpec):
-    """A network alone: `summary`, `check` and `receptive-field` do without data, with `model.input`."""
-
-    tags = ("none",)
-    source: Literal["none"] = "none"
-
-
-class Digits(DataSpec):
-    """The 1,797 handwritten digits, 8x8, that come with scikit-learn."""
-
-    tags = ("digits",)
-    source: Literal["digits"]
-
-
-class Npz(DataSpec):
-    """Arrays `x`, `y`, optionally `x_test`, `y_test` and `classes` (names) in one .npz file."""
-
-    tags = ("npz",)
-    source: Literal["npz"]
-    path: Str
-    spatial_axes: Annotated[Int, Field(ge=0, le=3)] | None = Field(
-        default=None, description="default: x of rank 2 is vectors, 3 and 4 images, 5 volumes"
-    )
-
-
-class ImageFolder(DataSpec):
-    """`class/name.jpg`, or `train/`, `val/`, `test/` above that."""
-
-    tags = ("image_folder",)
-    source: Literal["image_folder"]
-    path: Str
-    channels: Annotated[Literal[1, 3], BeforeValidator(whole_number, json_schema_input_type=Literal[1, 3])] = 3
-
 
 # ---------------------------------------------------------------- model
 
@@ -248,11 +178,27 @@ def _key_tag(key: str, default: str | None = None):
 
 
 if TYPE_CHECKING:
-    Data = NoData | Digits | Npz | ImageFolder
+    Data = (
+        NoData
+        | Digits
+        | Idx
+        | Cifar10
+        | Cifar100
+        | Npz
+        | Npy
+        | ImageFolder
+        | Csv
+        | TwoMoons
+        | Spirals
+        | Gaussians
+        | Sines
+        | Shapes
+        | Spheres
+    )
     Model = LayersModel | Architecture
     Optimizer = SGD | Momentum | Adam | AdamW
 else:
-    Data = Annotated[_union((NoData, Digits, Npz, ImageFolder)), _key_tag("source")]
+    Data = Annotated[_union((NoData, *SOURCES)), _key_tag("source")]
     Model = Annotated[
         Union[
             (

@@ -1,6 +1,7 @@
 """Wrong input through the real entry point: exit code 2, nothing on stdout, a sentence each on stderr, nothing left."""
 
 import json
+import pickle
 
 import numpy as np
 import pytest
@@ -209,6 +210,40 @@ def test_a_data_file_that_is_damaged(folder, refused):
 def test_a_batch_larger_than_the_split(folder, refused, command):
     found = refused(command, "spec.yaml", "data.batch_size=29")
     assert found == "data.batch_size is 29, and the training split has 28 examples; at most 28"
+    assert not (folder / "runs").exists()
+
+
+BAD_FILES = {
+    "idx": ("{source: idx, path: bad}", "bad/train-images-idx3-ubyte",
+            "ends after 2 bytes, in its header; copy or download the file again"),
+    "cifar10": ("{source: cifar10, path: bad}", "bad/data_batch_1",
+                "the pickle asks for posix.system, and data need nothing but arrays: it was not run; "
+                "do not trust the file; download it from its publisher"),
+    "npy": ("{source: npy, path: bad}", "bad/x.npy",
+            "cannot be read as an array: its header says [4, 1000000] of float64, 32,000,000 bytes, and 128 are there; "
+            "copy or write the file again"),
+    "csv": ("{source: csv, path: bad/table.csv, images: file, labels: kind}", "bad/table.csv",
+            "line 2: no file 'a.png'; bad rows: 1 of 1"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", BAD_FILES)
+def test_files_of_every_source_that_are_not_what_they_should_be(folder, refused, kind):
+    data, file, sentence = BAD_FILES[kind]
+    bad = folder / "bad"
+    bad.mkdir()
+    for name in ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"):
+        (bad / name).write_bytes(b"\0\0")
+    names = [*(f"data_batch_{i}" for i in range(1, 6)), "test_batch"]
+    for name in names:
+        (bad / name).write_bytes(b"cposix\nsystem\n(S'touch ran'\ntR.")
+    (bad / "batches.meta").write_bytes(pickle.dumps({"label_names": ["cat", "dog"]}))
+    np.save(bad / "x.npy", np.zeros((4, 1_000_000)))
+    np.save(bad / "y.npy", np.arange(4))
+    (bad / "x.npy").write_bytes((bad / "x.npy").read_bytes()[:128])
+    (bad / "table.csv").write_text("file,kind\na.png,cat\n")
+    assert refused("train", "spec.yaml", f"data={data}") == f"{folder}/{file}: {sentence}"
+    assert not (folder / "ran").exists()
     assert not (folder / "runs").exists()
 
 

@@ -22,6 +22,8 @@ from cnnlab.spec.vocabulary import VOCABULARY
         ("layers", ("relu", "")),
         ("layers", ("max_pool", "window, stride=null, padding=valid")),
         ("sources", ("digits", "classes=null, split=null, resize=null, normalize=true, batch_size=64, augment=[]")),
+        ("sources", ("two_moons", "classes=null, split=null, resize=null, normalize=true, batch_size=64, augment=[], "
+                     "examples=1000, seed=0, noise=0.1")),
         ("augmentations", ("flip", "with probability 1/2")),
         ("optimizers", ("sgd", "learning_rate=cosine, weight_decay=0.0, clip_norm=null, layer_rates={}")),
         ("schedules", ("cosine", "peak=0.001, warmup_epochs=1.0, end=0.0")),
@@ -55,6 +57,8 @@ def test_every_name_of_the_schema_is_listed():
 def test_every_listed_name_can_be_used(kind, text):
     for name, settings in catalogue(kind):
         given = text.format(name)
+        if "images" in settings:
+            given = given.replace("path: x", "path: x, images: a, labels: b")
         for unused in ("path", "every_epochs"):
             if f", {unused}: " in given and unused not in settings:
                 given = given.replace(f", {unused}: x", "").replace(f", {unused}: 1", "")

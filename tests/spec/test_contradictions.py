@@ -13,6 +13,7 @@ STEP = "optimizer.learning_rate: a step schedule takes one of every_epochs and a
 NO_WEIGHTS = "a new head on what? Give model.weights, or leave it out"
 NOTHING_FROZEN = "nothing is frozen: give model.freeze, or leave it out"
 AUGMENT = "one of shift, rotate, flip, noise an entry, not"
+NPY = "data.source: npy takes path (a folder) or x and y (two files)"
 ADD_UP = "data.split: train, validation and test must add up to 1, and add up to"
 
 
@@ -21,6 +22,11 @@ ADD_UP = "data.split: train, validation and test must add up to 1, and add up to
     [
         ("data: {source: digits, ^split: {train: 0.7, validation: 0.2, test: 0.2}}" + MODEL, f"{ADD_UP} 1.1"),
         ("data: {source: digits, ^split: {train: 0.5}}" + MODEL, f"{ADD_UP} 0.5"),
+        ("data: {^source: npy}" + MODEL, f"{NPY}, not none"),
+        ("data: {^source: npy, x: a}" + MODEL, f"{NPY}, not x"),
+        ("data: {^source: npy, path: a, y: b}" + MODEL, f"{NPY}, not path and y"),
+        ("data: {source: sines, length: 16, ^frequencies: [2, 8]}" + MODEL,
+         "data.frequencies: 8 cycles in 16 values look like fewer: give fewer than half as many"),
         ("data: {source: digits, augment: [^{shift: 2, rotate: 3}]}" + MODEL,
          f"data.augment[0]: {AUGMENT} shift, rotate"),
         ("data: {source: digits, augment: [shift: 2, ^{}]}" + MODEL, f"data.augment[1]: {AUGMENT} nothing"),

@@ -74,6 +74,9 @@ common = {
 data = st.one_of(
     keys({"source": st.just("digits")}, **common),
     keys({"source": st.just("npz"), "path": st.text(min_size=1)}, spatial_axes=st.integers(0, 3), **common),
+    keys({"source": st.just("npy"), "x": st.text(min_size=1), "y": st.text(min_size=1)}),
+    keys({"source": st.just("csv"), "path": st.just("a"), "images": st.text(min_size=1), "labels": st.just("b")}),
+    keys({"source": st.just("sines")}, frequencies=st.just([1, 2]), seed=counts),
     keys({"source": st.just("image_folder"), "path": st.text(min_size=1)}, channels=st.sampled_from([1, 3])),
 )
 schedules = st.one_of(

@@ -138,7 +138,7 @@ def test_a_given_name_goes_before_the_files(tmp_path):
     assert load(tmp_path / "a.yaml", ["name=c"]).name == "c"
 
 
-@pytest.mark.parametrize("source", ["npz", "image_folder"])
+@pytest.mark.parametrize("source", ["npz", "image_folder", "idx", "cifar10", "npy", "csv, images: a, labels: b"])
 def test_a_relative_path_starts_at_the_spec(tmp_path, monkeypatch, source):
     (tmp_path / "specs").mkdir()
     spec = tmp_path / "specs" / "a.yaml"
@@ -161,6 +161,12 @@ def test_a_relative_path_of_weights_starts_at_the_spec(tmp_path, monkeypatch, mo
     monkeypatch.setenv("HOME", "/home/me")
     assert load(spec, ["model.weights=~/runs/a"]).model.weights == "/home/me/runs/a"
     assert load(spec, ["model.weights=null"]).model.weights is None
+
+
+def test_relative_paths_of_two_arrays_start_at_the_spec(tmp_path):
+    (tmp_path / "a.yaml").write_text("data: {source: npy, x: a.npy, y: /b.npy}\nmodel: {name: lenet5}\n")
+    data = load(tmp_path / "a.yaml").data
+    assert (data.x, data.y, data.path, data.where) == (str(tmp_path / "a.npy"), "/b.npy", None, str(tmp_path / "a.npy"))
 
 
 def test_absolute_paths_and_the_home_directory(tmp_path, monkeypatch):
