@@ -31,7 +31,7 @@ def fields(
 
     console = console_for(sys.stdout)
     rows = list(_rows(report, parameters, depth, unit))
-    columns = [name for name in rows[0] if name != "unit" or unit is not None] if rows else []
+    columns = [name for name in (rows[0] if rows else {}) if name == "flags" or any(row[name] for row in rows)]
     cells, left_out = _fitting(rows, columns, console.width if sys.stdout.isatty() else None)
     console.print(Text(f"receptive fields on {shaped(report.input_shape)}"))
     shown = [name for name in columns if name not in left_out]
@@ -47,9 +47,10 @@ def fields(
 
 def effective(found: "EffectiveField | Change") -> None:
     """How far the gradient spreads: of an initialisation, or before and after training."""
-    stages = (
-        {"": found} if not hasattr(found, "trained") else {"initially, ": found.initial, "trained, ": found.trained}
-    )  # type: ignore[union-attr]
+    from cnnlab.receptive_field.effective import Change
+
+    both = isinstance(found, Change)
+    stages = {"initially, ": found.initial, "trained, ": found.trained} if both else {"": found}
     first = next(iter(stages.values()))
     place = ",".join(map(str, first.unit))
     lines = [f"gradient of {first.path} at the unit {place}, over {first.inputs * first.models} random inputs:"]

@@ -1,19 +1,16 @@
 """The boxes of a network's layers, out of its report of receptive fields, and the picture that `--plot` asks for."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from cnnlab.errors import CnnlabError
+from cnnlab.receptive_field.effective import Change, EffectiveField
 from cnnlab.receptive_field.report import Layer, Report
 from cnnlab.report.field_boxes import Box, chosen
 from cnnlab.report.field_change import change_picture
 from cnnlab.report.field_picture import field_picture
 from cnnlab.report.style import Kind
-
-if TYPE_CHECKING:
-    from cnnlab.receptive_field.effective import Change, EffectiveField
 
 
 def plot(
@@ -24,7 +21,7 @@ def plot(
     path: str | None = None,
     unit: Sequence[int] | None = None,
     image: np.ndarray | None = None,
-    effective: "EffectiveField | Change | None" = None,
+    effective: EffectiveField | Change | None = None,
 ) -> bytes:
     """Nested boxes on the image, all around one place in it, or the change of an effective field over training.
 
@@ -32,8 +29,8 @@ def plot(
     layer is drawn alone. Raises CnnlabError where no layer has a bounded field.
     """
     title = f"receptive fields of {name}"
-    if hasattr(effective, "trained"):
-        return change_picture(effective, kind, title=f"effective {title}")  # type: ignore[arg-type]
+    if isinstance(effective, Change):
+        return change_picture(effective, kind, title=f"effective {title}")
     layer = report.model if path is None else report.layer(path)
     if layer is None or layer.units is None or not all(layer.axes):
         raise CnnlabError("there is no bounded field to draw: each unit sees the whole input along some axis")
@@ -43,7 +40,7 @@ def plot(
         raise CnnlabError(f"the unit {','.join(map(str, place))} of '{layer.path}' sees nothing of the input")
     boxes = [box] if path is not None else [box, *_around(report, box.center)]
     space = report.input_shape[:-1]
-    return field_picture(chosen(boxes), space, kind, title=title, image=image, effective=effective)  # type: ignore[arg-type]
+    return field_picture(chosen(boxes), space, kind, title=title, image=image, effective=effective)
 
 
 def _around(report: Report, center: tuple[float, ...]) -> list[Box]:

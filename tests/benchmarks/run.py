@@ -125,6 +125,11 @@ def scaling(folder: Path) -> list[str]:
     return _printed("scaling.py")
 
 
+def receptive_fields(folder: Path) -> list[str]:
+    """Beyond tracing, and whole commands: see receptive_field.py."""
+    return _printed("receptive_field.py")
+
+
 def _printed(script: str, *arguments: str) -> list[str]:
     command = [sys.executable, str(HERE / script), *arguments]
     printed = subprocess.run(command, cwd=HERE, check=True, stdout=subprocess.PIPE, text=True)
@@ -168,6 +173,7 @@ SECTIONS = {
     "inference-bfloat16": ("Inference, bfloat16, images/s", speed.HEAD, side_by_side("eval", "bfloat16")),
     "operations": ("Convolutions", "", operations),
     "scaling": ("How cost grows", "", scaling),
+    "receptive-field": ("Receptive fields", "", receptive_fields),
     "accuracy": ("Test accuracy, five seeds", SEED_COLUMNS, accuracies),
 }
 
