@@ -1,5 +1,6 @@
 """`cnnlab train`."""
 
+from contextlib import closing
 from pathlib import Path
 from typing import Annotated
 
@@ -51,8 +52,9 @@ def train(
             for note in (*prepared.notes, *started.notes, *advised):
                 display.note(note)
             preload()
-            for event in training.train(started, signals):
-                display.show(event, started.program.steps_per_epoch)
+            with closing(training.train(started, signals)) as events:
+                for event in events:
+                    display.show(event, started.program.steps_per_epoch)
             outcome = finish(started)
         for note in outcome.notes:
             display.note(note)

@@ -71,6 +71,11 @@ class Saver:
             writing, self.writing = self.writing, None
             writing.result()
 
+    def close(self) -> None:
+        """Wait for what is being written, whatever has become of the run: Orbax cannot finish in a process that ends,
+        and would keep it from ending."""
+        self.writer.shutdown()
+
     def _due(self, rows: list[dict[str, float]]) -> bool:
         if len(rows) == self.train.epochs or exhausted(rows, self.stopping):
             return True

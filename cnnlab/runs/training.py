@@ -172,7 +172,7 @@ def restore(run: Run, program: Program) -> tuple[State | None, int, list[str]]:
 def train(started: Started, signals: StopSignals) -> Iterator[Progress | EpochEnd]:
     """Train to the end, yielding what happens; history is on disk when an epoch is yielded, checkpoints at the end.
 
-    Raises Interrupted after saving, Diverged with the last good checkpoint kept.
+    Raises Interrupted after saving, Diverged with the last good checkpoint kept. Close it where it is left early.
     """
     run, experiment, stopping = started.run, started.experiment, started.stopping
     rows = history.read(run.history)[: started.epoch]
@@ -181,11 +181,11 @@ def train(started: Started, signals: StopSignals) -> Iterator[Progress | EpochEn
         raise RunError(message, where=str(run.path), hint="restore the file, or start a new run")
     set_status(run, "running", None)
     saver = Saver(run, experiment.train, stopping)
-    saver.begin(started.state, started.epoch)
-    if rows and exhausted(rows, stopping):
-        return
     asked = signals.asked_to_stop
     try:
+        saver.begin(started.state, started.epoch)
+        if rows and exhausted(rows, stopping):
+            return
         for event in fit(started.program, experiment, started.prepared, started.state, started.epoch, asked):
             if isinstance(event, EpochEnd):
                 rows.append(event.row)
@@ -204,6 +204,8 @@ def train(started: Started, signals: StopSignals) -> Iterator[Progress | EpochEn
     except Stopped as stopped:
         saver.finish(stopped.state, len(rows))
         raise _interrupted(run, signals, int(stopped.state.step)) from None
+    finally:
+        saver.close()
 
 
 def _interrupted(run: Run, signals: StopSignals, step: int) -> Interrupted:

@@ -226,7 +226,8 @@ def test_a_signal_saves_and_resume_goes_on_to_the_same_bits(small, cnnlab, numbe
     train = command("train", small, epochs, "--run", "stopped")
     with subprocess.Popen(train, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
-        assert process.stderr.readline().startswith("epoch 1/40")
+        while not (line := process.stderr.readline()).startswith("epoch 1/40"):
+            assert line.startswith("note: "), "the run goes on"
         process.send_signal(number)
         rest = process.communicate(timeout=60)[1]
     assert process.returncode == code
@@ -236,6 +237,18 @@ def test_a_signal_saves_and_resume_goes_on_to_the_same_bits(small, cnnlab, numbe
     assert json.loads(Path("stopped/status.json").read_text())["status"] == "interrupted"
     assert cnnlab("train", small, epochs, "--run", "stopped", "--resume", "--quiet").code == 0
     assert results(Path("stopped")) == results(Path("whole"))
+
+
+def test_who_stops_listening_is_told_from_a_run_that_hangs(small):
+    """The pipe breaks while the first checkpoint is written; the process ends all the same, and the run says why."""
+    with subprocess.Popen(
+        command("train", small, "train.epochs=400", "--run", "deaf"), stderr=subprocess.PIPE, stdout=subprocess.DEVNULL
+    ) as process:
+        assert process.stderr is not None
+        process.stderr.readline()
+        process.stderr.close()
+        assert process.wait(timeout=120) == 1
+    assert json.loads(Path("deaf/status.json").read_text())["status"] == "failed"
 
 
 def test_kill_9_at_random_moments_loses_nothing_that_was_saved(small, uninterrupted):
