@@ -14,6 +14,8 @@ def _too_small(report: Report) -> str:
     model, sizes = report.model, report.input_shape[:-1]
     if model is None or any(layer.is_global for layer in _before_the_head(report)):
         return ""
+    if any(layer.operation == "flatten" for layer in report.layers):
+        return ""  # a head that tells positions apart puts together what the last map's units see
     short = [axis.size[1] < size for axis, size in zip(model.axes, sizes, strict=True) if axis]
     if not any(short):
         return ""
