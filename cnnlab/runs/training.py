@@ -1,7 +1,7 @@
 """A training run from its first file to its last: what the loop yields is written before it goes on."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -169,7 +169,7 @@ def restore(run: Run, program: Program) -> tuple[State | None, int, list[str]]:
     return state, epoch, notes
 
 
-def train(started: Started, signals: StopSignals) -> Iterator[Progress | EpochEnd]:
+def train(started: Started, signals: StopSignals) -> Generator[Progress | EpochEnd, None, None]:
     """Train to the end, yielding what happens; history is on disk when an epoch is yielded, checkpoints at the end.
 
     Raises Interrupted after saving, Diverged with the last good checkpoint kept. Close it where it is left early.
