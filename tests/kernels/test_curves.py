@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from cnnlab.kernels import lowering
 from cnnlab.layers.initialize import Initializer
 from cnnlab.layers.mode import Mode
 from cnnlab.models import MODELS
@@ -29,11 +28,11 @@ def data() -> tuple[np.ndarray, np.ndarray]:
 
 
 def curve(network: str, dtype: Any, moved: float = 0.0, seed: int = 0) -> np.ndarray:
-    """The loss of each step of gradient descent with momentum."""
+    """The loss of each step of gradient descent with momentum; before each, weights move by so much, relatively."""
     model = MODELS[network]((SIDE, SIDE, 3), 4, init=Initializer(0))
     graph, params, stats = split(model)
     random = np.random.default_rng(seed)
-    params = jax.tree.map(lambda p: jnp.asarray(p * (1 + moved * random.normal(size=p.shape)), dtype), params)
+    params = jax.tree.map(lambda p: jnp.asarray(p, dtype), params)
     stats = jax.tree.map(lambda s: jnp.asarray(s, dtype), stats)
 
     def loss(params: Any, stats: Any, x: jax.Array, y: jax.Array) -> tuple[jax.Array, Any]:
@@ -50,6 +49,8 @@ def curve(network: str, dtype: Any, moved: float = 0.0, seed: int = 0) -> np.nda
 
     speed, losses = jax.tree.map(jnp.zeros_like, params), []
     for x, y in zip(*data(), strict=True):
+        if moved:
+            params = jax.tree.map(lambda p: p * (1 + moved * random.normal(size=p.shape)), params)
         params, stats, speed, value = step(params, stats, speed, jnp.asarray(x, dtype), y)
         losses.append(float(value))
     return np.array(losses)
@@ -66,10 +67,8 @@ def test_a_curve_is_as_near_to_float64_as_float64_moved_by_rounding() -> None:
     network = "resnet20"
     with jax.enable_x64(True):
         exact = curve(network, jnp.float64)
-        moved = furthest([curve(network, jnp.float64, MOVED, seed) for seed in (1, 2)], exact)
+        moved = furthest([curve(network, jnp.float64, MOVED, seed) for seed in (1, 2, 3)], exact)
     kernels = furthest([curve(network, jnp.float32)], exact)
-    with lowering.switched(False):
-        xla = furthest([curve(network, jnp.float32)], exact)
     assert exact[-5:].mean() < 0.8 * exact[:5].mean()  # it learns
-    # Each step rounds anew, and the moved curve is rounded once: hence the few times, and XLA's own beside it.
-    assert (kernels <= 3 * np.maximum(moved, xla) + 1e-6).all()
+    # A network turns over at a ReLU now and then, a step earlier in one curve than in another.
+    assert (kernels <= 3 * moved + 1e-6).all()
