@@ -188,33 +188,18 @@ void backward_of(const Map& map, ffi::ThreadPool& pool, const T* x, const T* dy,
   });
 }
 
-template <typename Work>
-ffi::Error guarded(ffi::DataType type, const Work& work) {
-  try {
-    if (type == ffi::F32) {
-      work(float{});
-    } else if (type == ffi::BF16) {
-      work(Bfloat16{});
-    } else {
-      return ffi::Error::InvalidArgument("batch normalisation of neither float32 nor bfloat16");
-    }
-  } catch (const std::exception& e) {
-    return ffi::Error::Internal(std::string("batch normalisation: ") + e.what());
-  }
-  return ffi::Error::Success();
-}
-
 ffi::Error forward(ffi::ThreadPool pool, ffi::AnyBuffer x, ffi::Buffer<ffi::F32> scale, ffi::Buffer<ffi::F32> bias,
                    ffi::RemainingArgs residual, ffi::Result<ffi::AnyBuffer> y, Numbers mean, Numbers variance,
                    float epsilon, int32_t activation) {
-  return guarded(x.element_type(), [&](auto example) {
+  const auto run = [&](auto example) {
     using T = decltype(example);
     const T* added = nullptr;
     if (residual.size()) added = static_cast<T*>(residual.get<ffi::AnyBuffer>(0)->untyped_data());
     forward_of<T>(Map(x.dimensions(), pool), pool, static_cast<T*>(x.untyped_data()), added, scale.typed_data(),
                   bias.typed_data(), static_cast<T*>(y->untyped_data()), mean->typed_data(), variance->typed_data(),
                   epsilon, Activation(activation));
-  });
+  };
+  return guarded("batch normalisation", [&] { in_type(x.element_type(), run); });
 }
 
 // With a `third`, y for ReLU or the residual for swish, there is the residual's gradient too.
@@ -222,7 +207,7 @@ ffi::Error backward(ffi::ThreadPool pool, ffi::AnyBuffer x, ffi::AnyBuffer dy, f
                     ffi::Buffer<ffi::F32> bias, ffi::Buffer<ffi::F32> mean, ffi::Buffer<ffi::F32> variance,
                     ffi::RemainingArgs third, ffi::Result<ffi::AnyBuffer> dx, Numbers dscale, Numbers dbias,
                     ffi::RemainingRets dresidual, float epsilon, int32_t activation) {
-  return guarded(x.element_type(), [&](auto example) {
+  const auto run = [&](auto example) {
     using T = decltype(example);
     const T* more = nullptr;
     T* dz = nullptr;
@@ -234,7 +219,8 @@ ffi::Error backward(ffi::ThreadPool pool, ffi::AnyBuffer x, ffi::AnyBuffer dy, f
                    static_cast<T*>(dy.untyped_data()), more, scale.typed_data(), bias.typed_data(), mean.typed_data(),
                    variance.typed_data(), static_cast<T*>(dx->untyped_data()), dscale->typed_data(),
                    dbias->typed_data(), dz, epsilon, Activation(activation));
-  });
+  };
+  return guarded("batch normalisation", [&] { in_type(x.element_type(), run); });
 }
 
 }  // namespace

@@ -64,14 +64,7 @@ ffi::Error channel_sums(ffi::ThreadPool pool, ffi::AnyBuffer x, ffi::RemainingAr
     sum(pool, static_cast<const T*>(x.untyped_data()), static_cast<const T*>(by), shape.front(), rows, shape.back(),
         made->typed_data());
   };
-  try {
-    if (x.element_type() == ffi::F32) run(float{});
-    else if (x.element_type() == ffi::BF16) run(Bfloat16{});
-    else return ffi::Error::InvalidArgument("channel sums of neither float32 nor bfloat16");
-  } catch (const std::exception& e) {
-    return ffi::Error::Internal(std::string("channel sums: ") + e.what());
-  }
-  return ffi::Error::Success();
+  return guarded("channel sums", [&] { in_type(x.element_type(), run); });
 }
 
 }  // namespace

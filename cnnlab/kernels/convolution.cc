@@ -121,9 +121,8 @@ void run_depthwise(const Plan& plan, ffi::ThreadPool& pool, void* src, void* dst
 
 ffi::Error convolution(ffi::ThreadPool pool, ffi::AnyBuffer a, ffi::AnyBuffer b, ffi::Result<ffi::AnyBuffer> made,
                        ffi::Span<const int64_t> numbers) {
-  if (numbers.size() != kNumbers) return ffi::Error::InvalidArgument("a convolution of another version of cnnlab");
-  try {
-    auto plan = plan_of<Plan, Problem>(numbers.begin(), std::max<int64_t>(1, pool.num_threads()));
+  return guarded("convolution by oneDNN", [&] {
+    auto plan = plan_of<Plan, Problem>(numbers, pool);
     void *left = a.untyped_data(), *right = b.untyped_data(), *out = made->untyped_data();
     auto of_weights = run_weights;
     if (plan->own_depthwise) of_weights = plan->problem.operand_type ? run_depthwise<Bfloat16> : run_depthwise<float>;
@@ -132,29 +131,22 @@ ffi::Error convolution(ffi::ThreadPool pool, ffi::AnyBuffer a, ffi::AnyBuffer b,
     } else {
       run_map(*plan, pool, left, right, out);
     }
-  } catch (const std::exception& e) {
-    return ffi::Error::Internal(std::string("convolution by oneDNN: ") + e.what());
-  }
-  return ffi::Error::Success();
+  });
 }
 
 // A convolution with what comes after it; a residual is in `made` already, where XLA put it or a copy of it.
 ffi::Error convolution_after(ffi::ThreadPool pool, ffi::AnyBuffer x, ffi::Buffer<ffi::F32> weights,
                              ffi::Buffer<ffi::F32> factor, ffi::Buffer<ffi::F32> bias, ffi::RemainingArgs residual,
                              ffi::Result<ffi::AnyBuffer> made, ffi::Span<const int64_t> numbers) {
-  if (numbers.size() != kNumbers) return ffi::Error::InvalidArgument("a convolution of another version of cnnlab");
-  try {
-    auto plan = plan_of<Plan, Problem>(numbers.begin(), std::max<int64_t>(1, pool.num_threads()));
+  return guarded("convolution by oneDNN", [&] {
+    auto plan = plan_of<Plan, Problem>(numbers, pool);
     void* out = made->untyped_data();
     if (residual.size() == 1) {
       void* added = residual.get<ffi::AnyBuffer>(0).value().untyped_data();
       if (added != out) std::memcpy(out, added, made->size_bytes());
     }
     run_map(*plan, pool, x.untyped_data(), weights.untyped_data(), out, factor.typed_data(), bias.typed_data());
-  } catch (const std::exception& e) {
-    return ffi::Error::Internal(std::string("convolution by oneDNN: ") + e.what());
-  }
-  return ffi::Error::Success();
+  });
 }
 
 }  // namespace

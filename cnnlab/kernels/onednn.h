@@ -59,6 +59,13 @@ std::shared_ptr<const Plan> plan_of(const int64_t* numbers, int64_t threads) {
   return plan;
 }
 
+// The same for a call: on all threads of the pool.
+template <typename Plan, typename Problem>
+std::shared_ptr<const Plan> plan_of(ffi::Span<const int64_t> numbers, const ffi::ThreadPool& pool) {
+  described<Problem>(numbers);
+  return plan_of<Plan, Problem>(numbers.begin(), std::max<int64_t>(1, pool.num_threads()));
+}
+
 // Weights from one order to another, in pieces along their first axis, one for each thread; `scaled` multiplies each
 // output feature (the first axis of `from`, the first two of grouped weights) by a number of its own.
 class Reorder {

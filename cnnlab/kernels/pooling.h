@@ -19,7 +19,6 @@ struct Pooling {
   // Whether windows touch without overlapping, so that a position is in one window at most.
   bool apart() const { return std::equal(window, window + 3, stride); }
 };
-constexpr size_t kNumbers = sizeof(Pooling) / sizeof(int64_t);
 
 // first ... last - 1
 struct Range {
@@ -43,22 +42,17 @@ inline Range windows_of(const Pooling& p, int axis, int64_t i) {
 template <typename Of, typename Make>
 ffi::Error pool_by_lines(ffi::ThreadPool& pool, ffi::Span<const int64_t> numbers, const Of& of_the_map,
                          const Make& make) {
-  if (numbers.size() != kNumbers) return ffi::Error::InvalidArgument("a pooling of another version of cnnlab");
-  Pooling p;
-  std::memcpy(&p, numbers.begin(), sizeof p);
-  const int64_t* size = of_the_map(p) ? p.in : p.out;
-  const int64_t lines = p.batch * size[0] * size[1];
-  // Waking a thread costs some ten microseconds, in which a core reads about this many numbers.
-  const int64_t worth = p.batch * p.in[0] * p.in[1] * p.in[2] * p.channels / 32768;
-  const int64_t count = std::max<int64_t>(1, std::min({int64_t(pool.num_threads()), lines, worth}));
-  try {
+  return guarded("pooling", [&] {
+    const auto p = described<Pooling>(numbers);
+    const int64_t* size = of_the_map(p) ? p.in : p.out;
+    const int64_t lines = p.batch * size[0] * size[1];
+    // Waking a thread costs some ten microseconds, in which a core reads about this many numbers.
+    const int64_t worth = p.batch * p.in[0] * p.in[1] * p.in[2] * p.channels / 32768;
+    const int64_t count = std::max<int64_t>(1, std::min({int64_t(pool.num_threads()), lines, worth}));
     spread(pool, count, [&](size_t i) {
       make(p, Range{lines * int64_t(i) / count, lines * int64_t(i + 1) / count});
     });
-  } catch (const std::exception& e) {
-    return ffi::Error::Internal(std::string("pooling: ") + e.what());
-  }
-  return ffi::Error::Success();
+  });
 }
 
 }  // namespace cnnlab

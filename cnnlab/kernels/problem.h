@@ -21,7 +21,6 @@ struct Problem {
 
   int64_t reach(int axis) const { return dilation[axis] * (window[axis] - 1) + 1; }
 };
-constexpr size_t kNumbers = sizeof(Problem) / sizeof(int64_t);
 
 // Part of the work: some examples, and rows (positions along the first spatial axis) of src and dst.
 struct Slice {

@@ -15,7 +15,6 @@ namespace {
 struct Product {
   int64_t rows, depth, columns, operand_type, result_type;
 };
-constexpr size_t kNumbers = sizeof(Product) / sizeof(int64_t);
 
 struct Piece {
   memory::desc left, right, made;
@@ -60,9 +59,8 @@ struct Plan {
 
 ffi::Error product(ffi::ThreadPool pool, ffi::AnyBuffer left, ffi::AnyBuffer right, ffi::Result<ffi::AnyBuffer> made,
                    ffi::Span<const int64_t> numbers) {
-  if (numbers.size() != kNumbers) return ffi::Error::InvalidArgument("a product of another version of cnnlab");
-  try {
-    auto plan = plan_of<Plan, Product>(numbers.begin(), std::max<int64_t>(1, pool.num_threads()));
+  return guarded("product by oneDNN", [&] {
+    auto plan = plan_of<Plan, Product>(numbers, pool);
     auto at = [](auto& buffer, int64_t bytes) { return static_cast<char*>(buffer.untyped_data()) + bytes; };
     spread(pool, plan->pieces.size(), [&](size_t i) {
       const Piece& p = plan->pieces[i];
@@ -72,10 +70,7 @@ ffi::Error product(ffi::ThreadPool pool, ffi::AnyBuffer left, ffi::AnyBuffer rig
                {DNNL_ARG_DST, memory(p.made, engine(), at(*made, p.made_at))}},
               p.scratch);
     });
-  } catch (const std::exception& e) {
-    return ffi::Error::Internal(std::string("product by oneDNN: ") + e.what());
-  }
-  return ffi::Error::Success();
+  });
 }
 
 }  // namespace

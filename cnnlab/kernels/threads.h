@@ -5,7 +5,9 @@
 
 #include <atomic>
 #include <condition_variable>
+#include <cstdint>
 #include <cstdlib>
+#include <cstring>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -13,6 +15,7 @@
 #include <stdexcept>
 #include <string>
 
+#include "lanes.h"  // Bfloat16
 #include "xla/ffi/api/ffi.h"
 
 namespace cnnlab {
@@ -81,6 +84,39 @@ inline void spread(ffi::ThreadPool& pool, size_t count, const std::function<void
   std::unique_lock<std::mutex> lock(shared->mutex);
   shared->finished.wait(lock, [&] { return shared->done.load() == count; });
   if (!shared->error.empty()) throw std::runtime_error(shared->error);
+}
+
+// The numbers by which a program describes what it wants.
+template <typename Problem>
+Problem described(ffi::Span<const int64_t> numbers) {
+  Problem made;
+  if (numbers.size() * sizeof(int64_t) != sizeof made)
+    throw std::invalid_argument("described by another version of cnnlab");
+  std::memcpy(&made, numbers.begin(), sizeof made);
+  return made;
+}
+
+// A handler's answer: what `work` throws goes to XLA as an error that says whose it is.
+template <typename Work>
+ffi::Error guarded(const std::string& whose, const Work& work) {
+  try {
+    work();
+  } catch (const std::exception& e) {
+    return ffi::Error::Internal(whose + ": " + e.what());
+  }
+  return ffi::Error::Success();
+}
+
+// work(example), `example` being a number of the type that a map has.
+template <typename Work>
+void in_type(ffi::DataType type, const Work& work) {
+  if (type == ffi::F32) {
+    work(float{});
+  } else if (type == ffi::BF16) {
+    work(Bfloat16{});
+  } else {
+    throw std::invalid_argument("a map of neither float32 nor bfloat16");
+  }
 }
 
 }  // namespace cnnlab

@@ -46,7 +46,7 @@ class Feed:
         self._examples: Examples | None = None
         if prepared.dataset.x.nbytes <= resident_bytes():
             self._examples = devices.replicated(Examples(prepared.dataset.x, prepared.dataset.y), program.mesh)  # type: ignore[arg-type]
-        self._fast: dict[Callable[..., State], bool] = {}
+        self._fast: set[Callable[..., State]] = set()
         self.data_seconds = 0.0
 
     def begin(self, epoch: int, state: State) -> None:
@@ -54,24 +54,22 @@ class Feed:
         started = time.perf_counter()
         self._order = order(self._seed, epoch, self._prepared.counts["train"])
         self._steps, self._ready = self._program.steps_of(epoch), None
-        self._places: tuple[Any, Any] | None = None
         if self._examples is not None:
             places = epoch_places(self._prepared, self._order, self._batch_size)
-            self._places = devices.replicated(places, self._program.mesh)
+            places, mask = devices.replicated(places, self._program.mesh)
+            self._resident = (self._examples, places, mask)
         self.data_seconds += time.perf_counter() - started
-        if self._places is not None and not self._loops_are_fast(state):
-            self._places = self._examples = None
-
-    def _loops_are_fast(self, state: State) -> bool:
         many = self._steps.many
-        if many not in self._fast:
-            self._fast[many] = loops_are_fast(many, state, self._examples, *self._places, 1)  # type: ignore[misc]
-        return self._fast[many]
+        if self._examples is not None and many not in self._fast:
+            if loops_are_fast(many, state, *self._resident, 1):
+                self._fast.add(many)
+            else:
+                self._examples = None
 
     def advance(self, state: State, first: int, count: int) -> State:
         """The state after the steps from `first` of the epoch on; it may not be ready yet. `state` is used up."""
-        if self._examples is not None and self._places is not None:
-            return self._steps.many(state, self._examples, *self._places, count)
+        if self._examples is not None:
+            return self._steps.many(state, *self._resident, count)
         for i in range(first, first + count):
             batch = self._batch(i) if self._ready is None else self._ready
             state = self._steps.one(state, batch.x, batch.y, batch.mask)
@@ -81,8 +79,8 @@ class Feed:
 
     def lowered(self, state: State) -> Any:
         """What `advance` calls in the epoch that was begun, lowered for this state: to be looked at."""
-        if self._examples is not None and self._places is not None:
-            return self._steps.many.lower(state, self._examples, *self._places, 1)  # type: ignore[attr-defined]
+        if self._examples is not None:
+            return self._steps.many.lower(state, *self._resident, 1)  # type: ignore[attr-defined]
         batch = self._batch(0)
         return self._steps.one.lower(state, batch.x, batch.y, batch.mask)  # type: ignore[attr-defined]
 

@@ -1,8 +1,5 @@
 """Batch normalisation's kernels and their plain form against double precision, and where which of them runs."""
 
-import os
-import subprocess
-import sys
 from functools import partial
 
 import jax
@@ -14,6 +11,7 @@ from hypothesis import strategies as st
 
 from cnnlab.kernels import batch_norm as room
 from cnnlab.kernels.batch_norm import ACTIVATIONS, batch_norm
+from tests.kernels.conftest import printed
 
 TARGET = "custom_call @cnnlab_batch_norm"
 EPSILON = 1e-3
@@ -327,11 +325,7 @@ print(taken, worst)
 )
 @pytest.mark.usefixtures("in_use")
 def test_threads_and_devices(changed, taken):
-    environment = {**os.environ, **changed, "JAX_PLATFORMS": "cpu"}
-    environment.pop("JAX_COMPILATION_CACHE_DIR", None)
-    ended = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True, env=environment, check=False)
-    assert ended.returncode == 0, ended.stderr
-    found, worst = ended.stdout.split()
+    found, worst = printed(SCRIPT, **changed).split()
     assert int(found) == taken
     assert float(worst) < 1e-5
 

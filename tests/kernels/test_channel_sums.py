@@ -1,9 +1,5 @@
 """Means over space and gates, by the kernel and in their plain form, against double precision."""
 
-import os
-import subprocess
-import sys
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -13,6 +9,7 @@ from hypothesis import strategies as st
 
 from cnnlab.kernels import lowering
 from cnnlab.kernels.channel_sums import mean_over_space, weighed
+from tests.kernels.conftest import printed
 
 pytestmark = pytest.mark.usefixtures("in_use")
 TARGET = "custom_call @cnnlab_channel_sums"
@@ -137,12 +134,5 @@ print(digest.hexdigest())
 
 
 def test_any_number_of_threads_makes_the_same_bits():
-    found = set()
-    for threads in ("1", "2", "5"):
-        environment = {**os.environ, "NPROC": threads, "JAX_PLATFORMS": "cpu"}
-        environment.pop("JAX_COMPILATION_CACHE_DIR", None)
-        command = [sys.executable, "-c", SCRIPT]
-        ended = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
-        assert ended.returncode == 0, ended.stderr
-        found.add(ended.stdout)
+    found = {printed(SCRIPT, NPROC=threads) for threads in ("1", "2", "5")}
     assert len(found) == 1

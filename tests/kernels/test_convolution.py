@@ -1,9 +1,5 @@
 """A convolution with what follows it, by oneDNN and plainly, against NumPy in double precision."""
 
-import os
-import subprocess
-import sys
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -13,6 +9,7 @@ from hypothesis import strategies as st
 
 from cnnlab.kernels.batch_norm import ACTIVATIONS
 from cnnlab.kernels.convolution import Windows, convolution
+from tests.kernels.conftest import printed
 from tests.kernels.test_agreement import EXACT_ENOUGH, LARGE, Case, cases, error, show
 
 TARGET = "custom_call @cnnlab_convolution_after"
@@ -145,10 +142,6 @@ print(taken, worst)
 )
 @pytest.mark.usefixtures("in_use")
 def test_threads_and_devices(changed, taken):
-    environment = {**os.environ, **changed, "JAX_PLATFORMS": "cpu", "PYTHONPATH": os.getcwd()}
-    environment.pop("JAX_COMPILATION_CACHE_DIR", None)
-    ended = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True, env=environment, check=False)
-    assert ended.returncode == 0, ended.stderr
-    found, worst = ended.stdout.split()
+    found, worst = printed(SCRIPT, **changed).split()
     assert int(found) == taken
     assert float(worst) < EXACT_ENOUGH

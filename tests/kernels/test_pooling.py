@@ -1,8 +1,5 @@
 """Max-pooling by the kernels beside XLA's own and a loop in NumPy, and what is left to XLA."""
 
-import os
-import subprocess
-import sys
 from functools import partial
 
 import jax
@@ -14,6 +11,7 @@ from hypothesis import strategies as st
 
 from cnnlab.kernels import lowering, pooling
 from cnnlab.layers.pool import MaxPool
+from tests.kernels.conftest import printed
 
 pytestmark = pytest.mark.usefixtures("pools")
 AXIS = st.tuples(st.integers(1, 9), st.integers(1, 4), st.integers(1, 3), st.integers(0, 3), st.integers(0, 3))
@@ -288,13 +286,5 @@ print(digest.hexdigest())
 
 
 def test_any_number_of_threads_makes_the_same_bits():
-    found = set()
-    for threads in ("1", "2", "5"):
-        environment = {**os.environ, "NPROC": threads, "JAX_PLATFORMS": "cpu"}
-        environment.pop("JAX_COMPILATION_CACHE_DIR", None)
-        ended = subprocess.run(
-            [sys.executable, "-c", SCRIPT], capture_output=True, text=True, env=environment, check=False
-        )
-        assert ended.returncode == 0, ended.stderr
-        found.add(ended.stdout)
+    found = {printed(SCRIPT, NPROC=threads) for threads in ("1", "2", "5")}
     assert len(found) == 1
