@@ -13,7 +13,7 @@ import numpy as np
 from jax import Array, lax, random
 
 from cnnlab.errors import SpecError
-from cnnlab.spec.data import Augmentation
+from cnnlab.spec.augment import Augmentation
 
 
 def scale(x: Array) -> Array:

@@ -15,11 +15,29 @@ from cnnlab.spec.schema import Data, NoData
 
 
 @dataclass(frozen=True, eq=False)
+class Target:
+    """Something to learn beside one class an example, and what its numbers mean.
+
+    By its name in `Dataset.targets`:
+    "labels": uint8 [example, name], 1 where the label holds, any number of them at once;
+    "values": float32 [example, name], what regression predicts;
+    "mask": uint8 [example, *spatial], the class of each position in `names`, 255 where nothing is said;
+    "boxes": float32 [example, object, 2 * axes + 1], lows and highs per axis in pixels ([y0, x0, y1, x1] of an image,
+        the high edge not inside) and the class in `names`; rows of -1 fill up.
+    """
+
+    values: np.ndarray
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True, eq=False)
 class Dataset:
     """Examples as the source has them, before any split.
 
     x: [example, *spatial, channel], uint8 (0..255 means 0..1) or float32.
-    y: [example], int32, the position of each example's class in `classes`.
+    y: [example], int32, the position of each example's class in `classes`; all 0 where the source knows no such
+        class, then `classes` is empty.
+    targets: what else there is to learn, by "labels", "values", "mask", "boxes".
     files: a path per example, relative to the data folder; None where examples are not files.
     given: sorted indices of the splits that the source itself has, by "train", "validation", "test";
         empty where it is one pool.
@@ -38,6 +56,7 @@ class Dataset:
     source: str = ""
     digests: tuple[bytes, ...] = ()
     groups: tuple[str, ...] | None = None
+    targets: Mapping[str, Target] = field(default_factory=dict)
 
     def __post_init__(self):
         if not self.digests:

@@ -7,7 +7,7 @@ import numpy as np
 from cnnlab.data.dataset import Dataset
 from cnnlab.data.groups import deal, together
 from cnnlab.errors import DataError, SpecError
-from cnnlab.spec.data import Split
+from cnnlab.spec.split import Split
 
 NAMES = ("train", "validation", "test")
 DEFAULT = {"train": 0.7, "validation": 0.15, "test": 0.15}

@@ -10,7 +10,7 @@ from jaxtyping import Bool
 
 from cnnlab.models.patterns import matches
 from cnnlab.optim.schedules import Rate
-from cnnlab.spec.schema import SGD, Adam, AdamW, Momentum, OptimizerSpec
+from cnnlab.spec.optimizers import SGD, Adam, AdamW, Momentum, OptimizerSpec
 
 
 def weights(params: Any) -> Any:

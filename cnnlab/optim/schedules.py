@@ -5,7 +5,7 @@ import optax
 from jax import Array
 from jax.typing import ArrayLike
 
-from cnnlab.spec.schema import Constant, Cosine, Schedule, Step
+from cnnlab.spec.schedules import Constant, Cosine, Schedule, Step
 
 Rate = optax.Schedule  # step -> rate
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from cnnlab.errors import RunError
 from cnnlab.files import write_atomically
-from cnnlab.spec.schema import EarlyStopping
+from cnnlab.spec.train import EarlyStopping
 from cnnlab.train.stopping import best_epoch
 
 COLUMNS = (

@@ -10,7 +10,7 @@ import jax
 import numpy as np
 
 from cnnlab.runs.directory import Run
-from cnnlab.spec.schema import EarlyStopping, Train
+from cnnlab.spec.train import EarlyStopping, Train
 from cnnlab.train import checkpoint
 from cnnlab.train.state import State
 from cnnlab.train.stopping import best_epoch, exhausted

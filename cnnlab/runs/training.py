@@ -22,7 +22,8 @@ from cnnlab.runs.signals import StopSignals
 from cnnlab.runs.weights import read
 from cnnlab.spec.dump import to_yaml
 from cnnlab.spec.load import load
-from cnnlab.spec.schema import EarlyStopping, Experiment
+from cnnlab.spec.schema import Experiment
+from cnnlab.spec.train import EarlyStopping
 from cnnlab.train import checkpoint
 from cnnlab.train.loop import EpochEnd, Progress, Stopped, fit
 from cnnlab.train.state import State

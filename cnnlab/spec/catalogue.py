@@ -2,7 +2,7 @@
 
 from typing import Any, get_args
 
-from cnnlab.spec import data, schema
+from cnnlab.spec import augment, data, losses, optimizers, schedules, train
 from cnnlab.spec.architectures import NAMES, ModelSpec
 from cnnlab.spec.types import Frozen
 from cnnlab.spec.vocabulary import VOCABULARY
@@ -10,8 +10,8 @@ from cnnlab.spec.vocabulary import VOCABULARY
 _CHOOSERS = ("name", "source", "schedule")  # not settings of the thing itself
 _CLASSES: dict[str, tuple[type[Frozen], ...]] = {
     "sources": data.SOURCES,
-    "optimizers": (schema.SGD, schema.Momentum, schema.Adam, schema.AdamW),
-    "schedules": (schema.Constant, schema.Step, schema.Cosine),
+    "optimizers": (optimizers.SGD, optimizers.Momentum, optimizers.Adam, optimizers.AdamW),
+    "schedules": (schedules.Constant, schedules.Step, schedules.Cosine),
 }
 
 
@@ -23,12 +23,12 @@ def catalogue(kind: str) -> list[tuple[str, str]]:
         case "layers":
             return [(name, settings(cls)) for name, cls in VOCABULARY.items()]
         case "augmentations":
-            fields = data.Augmentation.model_fields
+            fields = augment.Augmentation.model_fields
             return [(name, field.description or "") for name, field in fields.items()]
         case "losses":
-            return [(name, settings(schema.Loss)) for name in get_args(schema.Loss.model_fields["name"].annotation)]
+            return [(name, settings(losses.Loss)) for name in get_args(losses.Loss.model_fields["name"].annotation)]
         case "metrics":
-            return [(name, "for early_stopping") for name in schema.METRICS]
+            return [(name, "for early_stopping") for name in train.METRICS]
     return [(cls.tags[0], settings(cls)) for cls in _CLASSES[kind]]
 
 
@@ -43,7 +43,7 @@ def settings(cls: type[Frozen]) -> str:
 
 
 def _text(value: Any) -> str:
-    if isinstance(value, schema.Schedule):
+    if isinstance(value, schedules.Schedule):
         return str(value.model_dump()["schedule"])  # type: ignore[no-any-return]
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]

@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 
 from cnnlab.spec.data import Npy, Sines
-from cnnlab.spec.schema import Constant, Experiment, LayersModel, Schedule, Step
+from cnnlab.spec.schedules import Constant, Schedule, Step
+from cnnlab.spec.schema import Experiment, LayersModel
 from cnnlab.spec.vocabulary import Branches, CropConcat, LayerSpec, Repeat, Residual
 from cnnlab.spec.yaml import Path
 

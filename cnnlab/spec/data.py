@@ -5,9 +5,10 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
+from cnnlab.spec.augment import Augmentation
+from cnnlab.spec.split import Split
 from cnnlab.spec.types import (
     Bool,
-    Fraction,
     Frozen,
     Int,
     NonNegativeFloat,
@@ -18,24 +19,6 @@ from cnnlab.spec.types import (
     Str,
     whole_number,
 )
-
-
-class Split(Frozen):
-    """Shares of the examples, stratified by class; they add up to 1."""
-
-    train: PositiveFloat = Field(le=1)
-    validation: Fraction = 0.0
-    test: Fraction = 0.0
-    seed: NonNegativeInt | None = Field(default=None, description="default: the experiment's seed")
-
-
-class Augmentation(Frozen):
-    """One entry of `augment`: exactly one of these, each drawn anew for every example and epoch."""
-
-    shift: NonNegativeInt | None = Field(default=None, description="up to so many pixels along every axis")
-    rotate: Annotated[NonNegativeFloat, Field(le=180)] | None = Field(default=None, description="up to so many degrees")
-    flip: Literal["horizontal", "vertical", "both"] | None = Field(default=None, description="with probability 1/2")
-    noise: NonNegativeFloat | None = Field(default=None, description="normal, in standard deviations of the data")
 
 
 def _as_text(value: Any) -> Any:

@@ -23,19 +23,11 @@ from cnnlab.spec.data import (
     Spirals,
     TwoMoons,
 )
-from cnnlab.spec.types import (
-    Bool,
-    Frozen,
-    NonNegativeFloat,
-    NonNegativeInt,
-    PositiveFloat,
-    PositiveInt,
-    Rate,
-    Str,
-)
+from cnnlab.spec.losses import Loss
+from cnnlab.spec.optimizers import SGD, Adam, AdamW, Momentum
+from cnnlab.spec.train import Train
+from cnnlab.spec.types import Frozen, NonNegativeInt
 from cnnlab.spec.vocabulary import Layers
-
-# ---------------------------------------------------------------- model
 
 
 class LayersModel(ModelSpec):
@@ -43,127 +35,6 @@ class LayersModel(ModelSpec):
 
     tags = ("layers",)
     layers: Layers
-
-
-# ---------------------------------------------------------------- learning
-
-
-class Loss(Frozen):
-    name: Literal["cross_entropy"] = "cross_entropy"
-    label_smoothing: Rate = 0.0
-
-
-class Schedule(Frozen):
-    peak: PositiveFloat = 0.001
-    warmup_epochs: NonNegativeFloat = Field(default=0.0, description="linear from 0 to the peak")
-
-
-class Constant(Schedule):
-    tags = ("constant",)
-    schedule: Literal["constant"]
-
-
-class Step(Schedule):
-    """The rate times `factor` after every `every_epochs`, or at each epoch of `at_epochs`."""
-
-    tags = ("step",)
-    schedule: Literal["step"]
-    every_epochs: PositiveInt | None = None
-    at_epochs: Annotated[tuple[PositiveInt, ...], Field(min_length=1)] | None = None
-    factor: Annotated[PositiveFloat, Field(lt=1)] = 0.1
-
-
-class Cosine(Schedule):
-    """Half a cosine from the peak to `end` (Loshchilov and Hutter 2017, without restarts)."""
-
-    tags = ("cosine",)
-    schedule: Literal["cosine"] = "cosine"
-    end: NonNegativeFloat = 0.0
-    warmup_epochs: NonNegativeFloat = Field(default=1.0, description="linear from 0 to the peak")
-
-
-def _schedule_tag(value: Any) -> str:
-    if isinstance(value, dict):
-        return value.get("schedule", "cosine")
-    return getattr(value, "schedule", "number")
-
-
-class OptimizerSpec(Frozen):
-    if TYPE_CHECKING:
-        learning_rate: float | Schedule = Cosine()
-    else:
-        learning_rate: Annotated[
-            Union[
-                Annotated[PositiveFloat, Tag("number")],
-                Annotated[Constant, Tag("constant")],
-                Annotated[Step, Tag("step")],
-                Annotated[Cosine, Tag("cosine")],
-            ],
-            Discriminator(_schedule_tag),
-        ] = Cosine()
-    weight_decay: NonNegativeFloat = Field(default=0.0, description="on weights; not on biases and normalisation")
-    clip_norm: PositiveFloat | None = Field(default=None, description="largest norm of the whole gradient")
-    layer_rates: dict[Str, NonNegativeFloat] = Field(
-        default={}, description="factors on the learning rate by path or pattern of layers; the last match counts"
-    )
-
-
-class SGD(OptimizerSpec):
-    tags = ("sgd",)
-    name: Literal["sgd"]
-
-
-class Momentum(OptimizerSpec):
-    tags = ("momentum",)
-    name: Literal["momentum"]
-    momentum: Rate = 0.9
-    nesterov: Bool = False
-
-
-class Adam(OptimizerSpec):
-    tags = ("adam",)
-    name: Literal["adam"]
-    beta1: Rate = 0.9
-    beta2: Rate = 0.999
-    epsilon: PositiveFloat = 1e-8
-
-
-class AdamW(OptimizerSpec):
-    tags = ("adamw",)
-    name: Literal["adamw"] = "adamw"
-    beta1: Rate = 0.9
-    beta2: Rate = 0.999
-    epsilon: PositiveFloat = 1e-8
-    weight_decay: NonNegativeFloat = Field(default=0.01, description="on weights; not on biases and normalisation")
-
-
-METRICS = ("train/loss", "train/accuracy", "validation/loss", "validation/accuracy", "validation/f1")
-
-
-class EarlyStopping(Frozen):
-    """Stop after `patience` epochs without a better value; the best step is kept by this metric."""
-
-    metric: Literal["train/loss", "train/accuracy", "validation/loss", "validation/accuracy", "validation/f1"] = (
-        "validation/loss"
-    )
-    patience: PositiveInt = 10
-    min_delta: NonNegativeFloat = Field(default=0.0, description="a smaller gain does not count as better")
-
-
-class Train(Frozen):
-    epochs: PositiveInt = 30
-    remat: Bool = Field(
-        default=False,
-        description="compute a block's activations again in the backward pass instead of keeping them: less memory, "
-        "more time, the same gradients (rematerialisation, gradient checkpointing)",
-    )
-    early_stopping: EarlyStopping | None = None
-    checkpoint_every: PositiveInt | None = Field(
-        default=None, description="epochs between checkpoints; default: every epoch, but one in 5 seconds at most"
-    )
-
-
-# ---------------------------------------------------------------- the whole
 
 
 def _union(classes: tuple[type[Frozen], ...]) -> Any:

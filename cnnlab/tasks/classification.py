@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float, Int
 from cnnlab.losses import cross_entropy
 from cnnlab.metrics.predictions import Predictions
 from cnnlab.models.heads import Heads
-from cnnlab.spec.schema import Loss
+from cnnlab.spec.losses import Loss
 
 
 class Sums(NamedTuple):

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from cnnlab.spec.schema import EarlyStopping, Train
+from cnnlab.spec.train import EarlyStopping, Train
 
 
 def watched(train: Train, *, has_validation: bool) -> EarlyStopping:

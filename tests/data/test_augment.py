@@ -18,7 +18,7 @@ from cnnlab.data.augment import (
     shift_by,
 )
 from cnnlab.errors import SpecError
-from cnnlab.spec.data import Augmentation
+from cnnlab.spec.augment import Augmentation
 
 KEY = jax.random.key(0)
 

@@ -9,7 +9,7 @@ from cnnlab.data.dataset import Dataset
 from cnnlab.data.groups import deal, together
 from cnnlab.data.split import split
 from cnnlab.errors import DataError
-from cnnlab.spec.data import Split
+from cnnlab.spec.split import Split
 
 
 def dataset(y, groups, x=None) -> Dataset:

@@ -15,7 +15,9 @@ from PIL import Image
 from cnnlab.data.fingerprint import dataset_fingerprint, split_fingerprint
 from cnnlab.data.prepare import describe, prepare, restore, splits_csv, splits_from_csv, statistics
 from cnnlab.errors import DataError, SpecError
-from cnnlab.spec.data import Augmentation, Digits, ImageFolder, Npz, Split
+from cnnlab.spec.augment import Augmentation
+from cnnlab.spec.data import Digits, ImageFolder, Npz
+from cnnlab.spec.split import Split
 
 HERE = Path(".")
 DIGITS = Digits(source="digits")

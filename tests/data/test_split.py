@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from cnnlab.data.dataset import Dataset
 from cnnlab.data.split import classes_missing, default_split, duplicates_across, split
 from cnnlab.errors import DataError, SpecError
-from cnnlab.spec.data import Split
+from cnnlab.spec.split import Split
 
 
 def dataset(y, x=None, given=None, classes=None) -> Dataset:

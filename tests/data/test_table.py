@@ -13,7 +13,8 @@ from PIL import Image
 from cnnlab.data.dataset import load
 from cnnlab.data.prepare import prepare
 from cnnlab.errors import DataError
-from cnnlab.spec.data import Csv, Split
+from cnnlab.spec.data import Csv
+from cnnlab.spec.split import Split
 
 SPEC = Csv(source="csv", path="table.csv", images="file", labels="kind", channels=1)
 FILES = ["a.png", "b.png", "c d.png", "é,1.png"]

@@ -29,7 +29,7 @@ from cnnlab.layers.initialize import Initializer
 from cnnlab.layers.mode import Mode
 from cnnlab.models import MODELS
 from cnnlab.spec.architectures import NAMES
-from cnnlab.spec.schema import Loss
+from cnnlab.spec.losses import Loss
 from cnnlab.tasks.classification import objective
 from cnnlab.train.state import from_named, named_leaves, split
 from cnnlab.weights.names import counters, schemes, tensors

@@ -20,7 +20,7 @@ from flax import nnx
 from cnnlab.layers.initialize import Initializer
 from cnnlab.layers.mode import Mode
 from cnnlab.models import MODELS, TORCH_NAMES
-from cnnlab.spec.schema import Loss
+from cnnlab.spec.losses import Loss
 from cnnlab.tasks.classification import objective
 from cnnlab.train.state import from_named, named_leaves, split
 from cnnlab.weights import files

@@ -10,7 +10,8 @@ import pytest
 
 from cnnlab.optim.optimizers import begun_anew, optimizer, weights
 from cnnlab.optim.schedules import schedule
-from cnnlab.spec.schema import SGD, Adam, AdamW, Constant, Momentum, OptimizerSpec
+from cnnlab.spec.optimizers import SGD, Adam, AdamW, Momentum, OptimizerSpec
+from cnnlab.spec.schedules import Constant
 
 RATE = 0.1
 Array = np.ndarray

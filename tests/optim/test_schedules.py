@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cnnlab.optim.schedules import schedule
-from cnnlab.spec.schema import Constant, Cosine, Schedule, Step
+from cnnlab.spec.schedules import Constant, Cosine, Schedule, Step
 
 STEPS = jnp.arange(60)
 

@@ -10,7 +10,7 @@ import pytest
 from cnnlab.runs import saving
 from cnnlab.runs.directory import Run
 from cnnlab.runs.saving import Saver
-from cnnlab.spec.schema import EarlyStopping, Train
+from cnnlab.spec.train import EarlyStopping, Train
 from cnnlab.train import checkpoint
 from cnnlab.train.state import initial
 

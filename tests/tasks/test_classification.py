@@ -13,7 +13,7 @@ from hypothesis.extra.numpy import arrays
 from cnnlab.layers.mode import EVALUATION, Mode
 from cnnlab.models.heads import Heads
 from cnnlab.spec.load import parse
-from cnnlab.spec.schema import Loss
+from cnnlab.spec.losses import Loss
 from cnnlab.tasks.classification import Sums, add, objective, outcome, per_example_loss, predictions
 from cnnlab.train import step
 from cnnlab.train.step import Sizes, compile_program

@@ -1,6 +1,6 @@
 import pytest
 
-from cnnlab.spec.schema import EarlyStopping, Train
+from cnnlab.spec.train import EarlyStopping, Train
 from cnnlab.train.stopping import best_epoch, exhausted, watched
 
 

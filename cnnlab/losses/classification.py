@@ -1,4 +1,4 @@
-"""Losses: pure functions, one value per example; the caller reduces."""
+"""Losses of classification: pure functions, one value per example; the caller reduces."""
 
 import jax
 from jax import Array

@@ -1,0 +1,32 @@
+"""What a spec's `train` may say."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from cnnlab.spec.types import Bool, Frozen, NonNegativeFloat, PositiveInt
+
+METRICS = ("train/loss", "train/accuracy", "validation/loss", "validation/accuracy", "validation/f1")
+
+
+class EarlyStopping(Frozen):
+    """Stop after `patience` epochs without a better value; the best step is kept by this metric."""
+
+    metric: Literal["train/loss", "train/accuracy", "validation/loss", "validation/accuracy", "validation/f1"] = (
+        "validation/loss"
+    )
+    patience: PositiveInt = 10
+    min_delta: NonNegativeFloat = Field(default=0.0, description="a smaller gain does not count as better")
+
+
+class Train(Frozen):
+    epochs: PositiveInt = 30
+    remat: Bool = Field(
+        default=False,
+        description="compute a block's activations again in the backward pass instead of keeping them: less memory, "
+        "more time, the same gradients (rematerialisation, gradient checkpointing)",
+    )
+    early_stopping: EarlyStopping | None = None
+    checkpoint_every: PositiveInt | None = Field(
+        default=None, description="epochs between checkpoints; default: every epoch, but one in 5 seconds at most"
+    )
