@@ -18,11 +18,14 @@ def cross_entropy(
     logits: Float[Array, "batch *spatial classes"],
     mask: UInt8[Array, " batch *spatial"],
     *,
+    label_smoothing: float = 0.0,
     class_weights: Float[Array, " classes"] | None = None,
 ) -> Float[Array, " batch"]:
     """-log softmax(logits)_class, times the class's factor: the mean over the pixels that say something."""
     counted, classes = _read(mask)
-    losses = classification.cross_entropy(_flat(logits), classes.reshape(-1), class_weights=class_weights)
+    losses = classification.cross_entropy(
+        _flat(logits), classes.reshape(-1), label_smoothing=label_smoothing, class_weights=class_weights
+    )
     return _mean(losses.reshape(mask.shape), counted)
 
 

@@ -23,7 +23,7 @@ from cnnlab.spec.data import (
     Spirals,
     TwoMoons,
 )
-from cnnlab.spec.losses import Loss
+from cnnlab.spec.losses import CrossEntropy, Loss
 from cnnlab.spec.optimizers import SGD, Adam, AdamW, Momentum
 from cnnlab.spec.train import Train
 from cnnlab.spec.types import Frozen, NonNegativeInt
@@ -96,6 +96,6 @@ class Experiment(Frozen):
     )
     data: Data = NoData()
     model: Model
-    loss: Loss = Loss()
+    loss: Loss = CrossEntropy()
     optimizer: Optimizer = AdamW()
     train: Train = Train()

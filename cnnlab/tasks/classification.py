@@ -8,7 +8,7 @@ import numpy as np
 from jax import Array
 from jaxtyping import Bool, Float, Int
 
-from cnnlab.losses import cross_entropy
+from cnnlab.losses.chosen import of_classes
 from cnnlab.metrics.predictions import Predictions
 from cnnlab.models.heads import Heads
 from cnnlab.spec.losses import Loss
@@ -44,7 +44,7 @@ def per_example_loss(
     loss: Loss, logits: Float[Array, "batch classes"], labels: Int[Array, " batch"]
 ) -> Float[Array, " batch"]:
     """The loss that the spec names."""
-    return cross_entropy(logits, labels, label_smoothing=loss.label_smoothing)
+    return of_classes(loss, (), np.zeros(0, np.int64))(logits, labels)
 
 
 def objective(

@@ -20,7 +20,7 @@ from flax import nnx
 from cnnlab.layers.initialize import Initializer
 from cnnlab.layers.mode import Mode
 from cnnlab.models import MODELS, TORCH_NAMES
-from cnnlab.spec.losses import Loss
+from cnnlab.spec.losses import CrossEntropy
 from cnnlab.tasks.classification import objective
 from cnnlab.train.state import from_named, named_leaves, split
 from cnnlab.weights import files
@@ -270,7 +270,9 @@ def test_a_network_by_hand(name, network, channels, tmp_path: Path):
         @jax.jit
         def loss(params: Any) -> Any:
             copy = nnx.merge(graph, params, stats)
-            output, losses, _ = objective(Loss(), copy(images, Mode(train=True, key=jax.random.key(0))), jnp.asarray(y))
+            output, losses, _ = objective(
+                CrossEntropy(), copy(images, Mode(train=True, key=jax.random.key(0))), jnp.asarray(y)
+            )
             return losses.mean(), (output, nnx.to_pure_dict(nnx.state(copy, nnx.BatchStat)))
 
         (found, (output, after)), gradient = jax.value_and_grad(loss, has_aux=True)(params)

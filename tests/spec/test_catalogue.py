@@ -8,6 +8,7 @@ from cnnlab.spec import schema
 from cnnlab.spec.architectures import NAMES
 from cnnlab.spec.catalogue import catalogue
 from cnnlab.spec.load import parse
+from cnnlab.spec.losses import LOSSES
 from cnnlab.spec.vocabulary import VOCABULARY
 
 
@@ -27,7 +28,8 @@ from cnnlab.spec.vocabulary import VOCABULARY
         ("augmentations", ("flip", "with probability 1/2")),
         ("optimizers", ("sgd", "learning_rate=cosine, weight_decay=0.0, clip_norm=null, layer_rates={}")),
         ("schedules", ("cosine", "peak=0.001, warmup_epochs=1.0, end=0.0")),
-        ("losses", ("cross_entropy", "label_smoothing=0.0")),
+        ("losses", ("cross_entropy", "l1=0.0, l2=0.0, label_smoothing=0.0, class_weights=null")),
+        ("losses", ("sum", "of, l1=0.0, l2=0.0, weights=null")),
         ("metrics", ("validation/f1", "for early_stopping")),
     ],
 )  # fmt: skip
@@ -40,7 +42,7 @@ def test_every_name_of_the_schema_is_listed():
     assert names["models"] == list(NAMES)
     assert names["layers"] == list(VOCABULARY)
     assert names["metrics"] == list(get_args(schema.EarlyStopping.model_fields["metric"].annotation))
-    assert names["losses"] == list(get_args(schema.Loss.model_fields["name"].annotation))
+    assert names["losses"] == [name for cls in LOSSES for name in get_args(cls.model_fields["name"].annotation)]
 
 
 @pytest.mark.parametrize(
@@ -50,7 +52,7 @@ def test_every_name_of_the_schema_is_listed():
         ("sources", "data: {{source: {}, path: x}}\nmodel: {{name: lenet5}}"),
         ("optimizers", "model: {{name: lenet5}}\noptimizer: {{name: {}}}"),
         ("schedules", "model: {{name: lenet5}}\noptimizer: {{learning_rate: {{schedule: {}, every_epochs: 1}}}}"),
-        ("losses", "model: {{name: lenet5}}\nloss: {{name: {}}}"),
+        ("losses", "model: {{name: lenet5}}\nloss: {{name: {}, of: [dice, focal]}}"),
         ("metrics", "model: {{name: lenet5}}\ntrain: {{early_stopping: {{metric: {}}}}}"),
     ],
 )
@@ -59,7 +61,11 @@ def test_every_listed_name_can_be_used(kind, text):
         given = text.format(name)
         if "images" in settings:
             given = given.replace("path: x", "path: x, images: a, labels: b")
-        for unused in ("path", "every_epochs"):
+        for unused in ("path", "every_epochs", "of"):
             if f", {unused}: " in given and unused not in settings:
-                given = given.replace(f", {unused}: x", "").replace(f", {unused}: 1", "")
+                given = (
+                    given.replace(f", {unused}: x", "")
+                    .replace(f", {unused}: 1", "")
+                    .replace(f", {unused}: [dice, focal]", "")
+                )
         assert parse(given, "s").seed == 0

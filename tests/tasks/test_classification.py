@@ -13,13 +13,13 @@ from hypothesis.extra.numpy import arrays
 from cnnlab.layers.mode import EVALUATION, Mode
 from cnnlab.models.heads import Heads
 from cnnlab.spec.load import parse
-from cnnlab.spec.losses import Loss
+from cnnlab.spec.losses import CrossEntropy
 from cnnlab.tasks.classification import Sums, add, objective, outcome, per_example_loss, predictions
 from cnnlab.train import step
 from cnnlab.train.step import Sizes, compile_program
 
 BATCH, CLASSES = 6, 5
-LOSS = Loss(label_smoothing=0.2)
+LOSS = CrossEntropy(label_smoothing=0.2)
 # Few values, so that scores tie.
 LOGITS = arrays(np.float32, (BATCH, CLASSES), elements=st.integers(-2, 2).map(float))
 LABELS = arrays(np.int32, (BATCH,), elements=st.integers(0, CLASSES - 1))
@@ -79,7 +79,7 @@ def test_an_epoch_begins_with_nothing():
 def test_the_loss_is_the_one_that_the_spec_names(smoothing):
     logits = np.random.default_rng(0).standard_normal((BATCH, CLASSES), dtype=np.float32)
     labels = np.arange(BATCH) % CLASSES
-    found = per_example_loss(Loss(label_smoothing=smoothing), jnp.asarray(logits), jnp.asarray(labels))
+    found = per_example_loss(CrossEntropy(label_smoothing=smoothing), jnp.asarray(logits), jnp.asarray(labels))
     wanted = [smoothed(scores, label, smoothing) for scores, label in zip(logits, labels, strict=True)]
     np.testing.assert_allclose(found, wanted, rtol=1e-5)
 
