@@ -11,10 +11,12 @@ import jax.numpy as jnp
 from jax import Array
 from jaxtyping import Float
 
+from cnnlab.losses.regression import absolute
+
 
 def l1(params: Any) -> Float[Array, ""]:
     """The sum of |w|; its slope at 0 is 0."""
-    return sum((jnp.abs(w).sum() for w in _weights(params)), jnp.zeros(()))
+    return sum((absolute(w).sum() for w in _weights(params)), jnp.zeros(()))
 
 
 def l2(params: Any) -> Float[Array, ""]:

@@ -3,6 +3,7 @@
 For vectors [batch, values] and for whole images [batch, *spatial, channel] alike.
 """
 
+import jax
 import jax.numpy as jnp
 from jax import Array
 from jaxtyping import Float
@@ -17,7 +18,7 @@ def mean_absolute(
     predicted: Float[Array, " batch *any"], target: Float[Array, " batch *any"]
 ) -> Float[Array, " batch"]:
     """|predicted - target|; its slope at 0 is 0."""
-    return _mean(jnp.abs(predicted - target))
+    return _mean(absolute(predicted - target))
 
 
 def huber(
@@ -27,6 +28,11 @@ def huber(
     error = jnp.abs(predicted - target)
     inside = jnp.minimum(error, delta)
     return _mean(inside**2 / 2 + delta * (error - inside))
+
+
+def absolute(x: Float[Array, "*any"]) -> Float[Array, "*any"]:
+    """|x| with the slope 0 at 0, where JAX's own has 1."""
+    return x * jax.lax.stop_gradient(jnp.sign(x))
 
 
 def _mean(losses: Float[Array, " batch *any"]) -> Float[Array, " batch"]:

@@ -80,7 +80,7 @@ def test_the_focal_loss_is_its_formula_and_so_is_its_slope(gamma, alpha):
     logits, labels = jnp.asarray(SCORES), jnp.asarray(TRUE)
     losses = binary_focal(logits, labels, gamma=gamma, alpha=alpha)
     np.testing.assert_allclose(losses, focal_by_formula(SCORES, TRUE, gamma, alpha), rtol=1e-5)
-    from_optax = optax.losses.sigmoid_focal_loss(logits, labels, alpha, gamma).mean(1)
+    from_optax = optax.losses.sigmoid_focal_loss(logits, labels, alpha=alpha, gamma=gamma).mean(1)
     np.testing.assert_allclose(losses, from_optax, rtol=1e-4)
     gradient = jax.grad(lambda x: binary_focal(x, labels, gamma=gamma, alpha=alpha).sum())(logits)
     expected = slopes(lambda x: focal_by_formula(x, TRUE, gamma, alpha), SCORES)

@@ -31,7 +31,7 @@ def loss(name: str, **keys: object) -> spec.Loss:
         (loss("cross_entropy", label_smoothing=0.1, class_weights="balanced"),
          classification.cross_entropy(LOGITS, LABELS, label_smoothing=0.1, class_weights=BALANCED)),
         (loss("focal", gamma=1, class_weights="balanced"),
-         classification.focal(LOGITS, LABELS, gamma=1, class_weights=BALANCED)),
+         classification.focal(LOGITS, LABELS, gamma=1.0, class_weights=BALANCED)),
         (loss("hinge", class_weights={"b": 2}),
          classification.hinge(LOGITS, LABELS, class_weights=jnp.array([1.0, 2.0, 1.0]))),
         (loss("perceptron"), classification.perceptron(LOGITS, LABELS)),
@@ -47,7 +47,7 @@ def test_losses_of_classes(chosen_loss, expected):
         (loss("binary_cross_entropy", label_smoothing=0.1, positive_weights="balanced"),
          binary.binary_cross_entropy(
              LOGITS, YES, label_smoothing=0.1, positive_weights=jnp.asarray((20 - COUNTS) / COUNTS, jnp.float32))),
-        (loss("focal", gamma=1, alpha=0.25), binary.binary_focal(LOGITS, YES, gamma=1, alpha=0.25)),
+        (loss("focal", gamma=1, alpha=0.25), binary.binary_focal(LOGITS, YES, gamma=1.0, alpha=0.25)),
         (loss("hinge"), binary.binary_hinge(LOGITS, YES)),
         (loss("perceptron"), binary.binary_perceptron(LOGITS, YES)),
     ],

@@ -31,7 +31,7 @@ def test_huber_is_a_parabola_inside_and_a_line_outside(delta):
     losses = huber(jnp.asarray(PREDICTED), jnp.asarray(TARGET), delta=delta)
     errors = PREDICTED.astype(np.float64) - TARGET
     np.testing.assert_allclose(losses, np.vectorize(of)(errors).mean(1), rtol=1e-5)
-    np.testing.assert_allclose(losses, optax.losses.huber_loss(PREDICTED, TARGET, delta).mean(1), rtol=1e-5)
+    np.testing.assert_allclose(losses, optax.losses.huber_loss(PREDICTED, TARGET, delta=delta).mean(1), rtol=1e-5)
     gradient = jax.grad(lambda x: huber(x, jnp.asarray(TARGET), delta=delta).sum())(jnp.asarray(PREDICTED))
     np.testing.assert_allclose(gradient, np.clip(errors, -delta, delta) / 4, rtol=1e-5, atol=1e-6)
 

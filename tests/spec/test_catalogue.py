@@ -4,11 +4,11 @@ from typing import get_args
 
 import pytest
 
-from cnnlab.spec import schema
 from cnnlab.spec.architectures import NAMES
 from cnnlab.spec.catalogue import catalogue
 from cnnlab.spec.load import parse
 from cnnlab.spec.losses import LOSSES
+from cnnlab.spec.train import EarlyStopping
 from cnnlab.spec.vocabulary import VOCABULARY
 
 
@@ -41,7 +41,7 @@ def test_every_name_of_the_schema_is_listed():
     names = {kind: [name for name, _ in catalogue(kind)] for kind in ("models", "layers", "metrics", "losses")}
     assert names["models"] == list(NAMES)
     assert names["layers"] == list(VOCABULARY)
-    assert names["metrics"] == list(get_args(schema.EarlyStopping.model_fields["metric"].annotation))
+    assert names["metrics"] == list(get_args(EarlyStopping.model_fields["metric"].annotation))
     assert names["losses"] == [name for cls in LOSSES for name in get_args(cls.model_fields["name"].annotation)]
 
 
