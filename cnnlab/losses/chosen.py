@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from cnnlab.errors import SpecError
 from cnnlab.losses import binary, classification, penalties, regression, segmentation
 from cnnlab.losses.class_weights import Factors, class_weights, positive_weights
 from cnnlab.spec import losses as spec
@@ -21,8 +22,10 @@ PerExample = Callable[[Array, Array], Array]
 def of_classes(loss: spec.Loss, classes: Sequence[str], counts: np.ndarray) -> PerExample:
     """Of logits [batch, classes] and labels [batch]; `counts` are the training examples of each class.
 
-    Raises SpecError where `class_weights` name what is no class.
+    Raises SpecError where weights name what is no class, and for binary cross-entropy of any but two.
     """
+    if isinstance(loss, spec.BinaryCrossEntropy):
+        return _of_two(loss, classes, counts)
     weights = _weights_of(loss, classes, counts)
     match loss:
         case spec.CrossEntropy():
@@ -35,6 +38,15 @@ def of_classes(loss: spec.Loss, classes: Sequence[str], counts: np.ndarray) -> P
         case spec.Perceptron():
             return classification.perceptron
     raise _no_loss_of(loss, "classes")
+
+
+def _of_two(loss: spec.BinaryCrossEntropy, classes: Sequence[str], counts: np.ndarray) -> PerExample:
+    """Of the second of two classes, by the difference of their logits."""
+    if len(classes) != 2:
+        message = f"binary_cross_entropy is of two classes, and there are {len(classes)}"
+        raise SpecError(message, where="loss.name", hint="use cross_entropy")
+    each = of_labels(loss, classes[1:], counts[1:], int(counts.sum()))
+    return lambda logits, labels: each(logits[:, 1:] - logits[:, :1], labels[:, None])
 
 
 def of_labels(loss: spec.Loss, labels: Sequence[str], counts: np.ndarray, examples: int) -> PerExample:

@@ -1,7 +1,7 @@
 """Pictures of how well scores rank: ROC and precision-recall curves, a line for each class against the rest."""
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Bool, Shaped
@@ -87,7 +87,7 @@ def _picture(
     drawn.sort(key=lambda entry: entry[2])
     few = len(drawn) <= NAMED_UP_TO
     named = drawn if few else drawn[:NAMED_OF_MANY]
-    how = {"drawstyle": "steps-pre"} if steps else {}
+    how: dict[str, Any] = {"drawstyle": "steps-pre"} if steps else {}
     with new_figure() as figure:
         figure.set_size_inches(7.6, 4.9)
         figure.set_layout_engine("constrained", w_pad=0.1, h_pad=0.08)

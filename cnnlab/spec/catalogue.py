@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from cnnlab.spec import augment, data, losses, optimizers, schedules, train
+from cnnlab.spec import augment, data, losses, metrics, optimizers, schedules, train
 from cnnlab.spec.architectures import NAMES, ModelSpec
 from cnnlab.spec.types import Frozen
 from cnnlab.spec.vocabulary import VOCABULARY
@@ -27,7 +27,12 @@ def catalogue(kind: str) -> list[tuple[str, str]]:
             fields = augment.Augmentation.model_fields
             return [(name, field.description or "") for name, field in fields.items()]
         case "metrics":
-            return [(name, "for early_stopping") for name in train.METRICS]
+            watched = [(name, "for early_stopping") for name in train.METRICS]
+            return watched + [
+                (name, f"of {task}: {what}")
+                for task, each in metrics.METRICS_OF_TASK.items()
+                for name, what in each.items()
+            ]
     return [(cls.tags[0], settings(cls)) for cls in _CLASSES[kind]]
 
 

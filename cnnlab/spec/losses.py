@@ -43,7 +43,7 @@ class CrossEntropy(LossSpec):
 
 
 class BinaryCrossEntropy(LossSpec):
-    """Of yes or no, with the sigmoid in it; of intensities from 0 to 1 too."""
+    """Of yes or no, with the sigmoid in it: of labels, of two classes, and of intensities from 0 to 1."""
 
     tags = ("binary_cross_entropy",)
     name: Literal["binary_cross_entropy"]
@@ -162,23 +162,15 @@ def default_loss(task: str) -> Loss:
     return classes[LOSSES_OF_TASK[task][0]].model_validate({"name": LOSSES_OF_TASK[task][0]})
 
 
-def misfits(loss: Loss, task: str, *, binary: bool = False, path: Path = ("loss",)) -> Iterator[tuple[Path, str]]:
-    """What of a loss does not go with the task, or with itself, as `contradictions` yields it.
-
-    `binary` is classification by one unit, of yes or no.
-    """
+def misfits(loss: Loss, task: str, path: Path = ("loss",)) -> Iterator[tuple[Path, str]]:
+    """What of a loss does not go with the task, or with itself, as `contradictions` yields it."""
     known = LOSSES_OF_TASK[task]
     if loss.name not in known:
         yield (*path, "name"), f"{loss.name} is no loss of {task}; there are {', '.join(known)}"
         return
-    of_labels = task == "multi_label" or binary
-    if task == "classification" and binary and loss.name == "cross_entropy":
-        yield (*path, "name"), "cross_entropy is for a unit a class; for one unit there is binary_cross_entropy"
-    if task == "classification" and not binary and loss.name == "binary_cross_entropy":
-        yield (*path, "name"), "binary_cross_entropy is for one unit; for a unit a class there is cross_entropy"
-    if getattr(loss, "alpha", None) is not None and not of_labels:
-        yield (*path, "alpha"), "alpha weighs yes against no; of several classes give class_weights"
-    if getattr(loss, "class_weights", None) is not None and of_labels:
+    if getattr(loss, "alpha", None) is not None and task != "multi_label":
+        yield (*path, "alpha"), "alpha weighs yes against no; of classes give class_weights"
+    if getattr(loss, "class_weights", None) is not None and task == "multi_label":
         instead = "alpha" if loss.name == "focal" else "positive_weights, a key of binary_cross_entropy"
         yield (*path, "class_weights"), f"classes have weights; yes and no have {instead}"
     if isinstance(loss, BinaryCrossEntropy) and task == "reconstruction":
@@ -201,4 +193,4 @@ def _of_sum(loss: Sum, task: str, path: Path) -> Iterator[tuple[Path, str]]:
         for key in ("l1", "l2"):
             if getattr(part, key):
                 yield (*here, key), f"{key} is of the whole network: write it beside 'of'"
-        yield from misfits(part, task, path=here)
+        yield from misfits(part, task, here)

@@ -101,12 +101,32 @@ def test_every_loss_of_every_task_is_a_function_and_no_other():
     assert set(makers) == set(LOSSES_OF_TASK)
     for task, names in LOSSES_OF_TASK.items():
         for name in names:
-            of_one_unit = (task, name) == ("classification", "binary_cross_entropy")
-            maker = makers["multi_label"] if of_one_unit else makers[task]
-            assert callable(maker(loss(name, of=[{"name": "dice"}] * 2) if name == "sum" else loss(name)))
+            if (task, name) == ("classification", "binary_cross_entropy"):
+                continue  # of two classes
+            assert callable(makers[task](loss(name, of=[{"name": "dice"}] * 2) if name == "sum" else loss(name)))
     for maker, name in zip(makers.values(), ("huber", "huber", "dice", "dice", "huber", "huber"), strict=True):
         with pytest.raises(TypeError, match=f"{name} is no loss of"):
             maker(loss(name))
+
+
+def test_binary_cross_entropy_of_two_classes_is_their_cross_entropy():
+    two, labels = LOGITS[:, :2], LABELS % 2
+    plain = chosen.of_classes(loss("binary_cross_entropy", label_smoothing=0.2), ("no", "yes"), COUNTS[:2])
+    expected = classification.cross_entropy(two, labels, label_smoothing=0.2)
+    np.testing.assert_allclose(plain(two, labels), expected, rtol=1e-5)
+    balanced = chosen.of_classes(loss("binary_cross_entropy", positive_weights="balanced"), ("no", "yes"), COUNTS[:2])
+    expected = classification.cross_entropy(two, labels, class_weights=jnp.array([1.0, 2.0]))
+    np.testing.assert_allclose(balanced(two, labels), expected, rtol=1e-5)
+    with pytest.raises(SpecError, match="^loss.name: binary_cross_entropy is of two classes, and there are 3; use cro"):
+        chosen.of_classes(loss("binary_cross_entropy"), CLASSES, COUNTS)
+
+
+@pytest.mark.parametrize("name", ["cross_entropy", "focal", "hinge", "perceptron"])
+def test_one_score_beside_0_is_the_loss_of_yes_or_no(name):
+    score, labels = LOGITS[:, :1], LABELS % 2
+    of_two = chosen.of_classes(loss(name), ("no", "yes"), COUNTS[:2])(jnp.pad(score, ((0, 0), (1, 0))), labels)
+    of_one = chosen.of_labels(loss(name.replace("cross", "binary_cross")), ("yes",), COUNTS[1:2], 9)
+    np.testing.assert_allclose(of_two, of_one(score, labels[:, None]), rtol=1e-5, atol=1e-6)
 
 
 def test_a_class_that_is_not_there_is_an_error_of_the_spec():
