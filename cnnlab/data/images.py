@@ -36,7 +36,7 @@ def decode(path: Path, channels: int, size: tuple[int, int] | None = None, name:
     where = name or str(path)
     try:
         with path.open("rb") as file:
-            turned = ImageOps.exif_transpose(_open(file))
+            turned = ImageOps.exif_transpose(open_image(file))
             flat = _eight_bits(turned, where).convert("L" if channels == 1 else "RGB")
         if size is not None:
             flat = flat.resize((size[1], size[0]), Image.Resampling.BILINEAR)
@@ -101,7 +101,8 @@ def _before(have: int, wanted: int) -> int:
     return round((have - wanted) / 2) if have >= wanted else -((wanted - have) // 2)
 
 
-def _open(file: BinaryIO) -> Image.Image:
+def open_image(file: BinaryIO) -> Image.Image:
+    """The image, not yet decoded; raises Pillow's errors and warnings of decompression bombs."""
     # Pillow only warns of an image of 89 million pixels, and raises above twice that. Its warnings of damaged
     # EXIF data, common in photographs, help nobody: what can be read of them is used.
     with _opening, warnings.catch_warnings():

@@ -2,14 +2,14 @@
 
 from typing import Any, get_args
 
-from cnnlab.spec import augment, data, losses, optimizers, schedules, train
+from cnnlab.spec import augment, losses, optimizers, schedules, sources, train
 from cnnlab.spec.architectures import NAMES, ModelSpec
 from cnnlab.spec.types import Frozen
 from cnnlab.spec.vocabulary import VOCABULARY
 
 _CHOOSERS = ("name", "source", "schedule")  # not settings of the thing itself
 _CLASSES: dict[str, tuple[type[Frozen], ...]] = {
-    "sources": data.SOURCES,
+    "sources": sources.SOURCES,
     "optimizers": (optimizers.SGD, optimizers.Momentum, optimizers.Adam, optimizers.AdamW),
     "schedules": (schedules.Constant, schedules.Step, schedules.Cosine),
 }

@@ -5,26 +5,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Union
 from pydantic import Discriminator, Field, Tag
 
 from cnnlab.spec.architectures import ARCHITECTURES, Architecture, ModelSpec, architecture_tag, tagged
-from cnnlab.spec.data import (
-    SOURCES,
-    Cifar10,
-    Cifar100,
-    Csv,
-    Digits,
-    Gaussians,
-    Idx,
-    ImageFolder,
-    NoData,
-    Npy,
-    Npz,
-    Shapes,
-    Sines,
-    Spheres,
-    Spirals,
-    TwoMoons,
-)
+from cnnlab.spec.data import Cifar10, Cifar100, Csv, Digits, Idx, ImageFolder, NoData, Npy, Npz
+from cnnlab.spec.generators import DigitScenes, Gaussians, Shapes, Sines, Spheres, Spirals, TwoMoons
 from cnnlab.spec.losses import Loss
 from cnnlab.spec.optimizers import SGD, Adam, AdamW, Momentum
+from cnnlab.spec.sources import SOURCES
 from cnnlab.spec.train import Train
 from cnnlab.spec.types import Frozen, NonNegativeInt
 from cnnlab.spec.vocabulary import Layers
@@ -65,6 +50,7 @@ if TYPE_CHECKING:
         | Sines
         | Shapes
         | Spheres
+        | DigitScenes
     )
     Model = LayersModel | Architecture
     Optimizer = SGD | Momentum | Adam | AdamW
