@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from cnnlab.data import cifar, digit_scenes, digits, generators, idx, image_folder, npy, npz, table
+from cnnlab.data import cifar, digit_scenes, digits, functions, generators, idx, image_folder, npy, npz, table
 from cnnlab.data.dataset import Dataset
 
 SOURCES: Mapping[str, Callable[[Any, Path], Dataset]] = {
@@ -23,4 +23,5 @@ SOURCES: Mapping[str, Callable[[Any, Path], Dataset]] = {
     "shapes": generators.shapes,
     "spheres": generators.spheres,
     "digit_scenes": digit_scenes.load,
+    "function": functions.load,
 }

@@ -25,12 +25,18 @@ class MaskKeys(Protocol):
 
 
 def read_masks(
-    root: Path, masks: Sequence[str], images: Sequence[str], size: tuple[int, ...], keys: MaskKeys, where: str
+    masks: Sequence[Path],
+    images: Sequence[Path],
+    names: Sequence[str],
+    size: tuple[int, ...],
+    keys: MaskKeys,
+    where: str,
 ) -> Target:
-    """The "mask" target, uint8 [example, height, width], of files that start at `root`; each has its image's size.
+    """The "mask" target, uint8 [example, height, width]; each mask has its image's size.
 
-    size: height and width of the images after resizing; masks follow by the nearest pixel. 255 is what nothing is
-    said of, unless `mask_values` lists it. Raises DataError for the first file that is no such mask.
+    names: of the masks, for messages; size: height and width of the images after resizing, which masks follow by the
+    nearest pixel. 255 is what nothing is said of, unless `mask_values` lists it. Raises DataError for the first file
+    that is no such mask.
     """
     height, width = size
     words = f"{len(masks):,} masks of {height} x {width}"
@@ -39,10 +45,9 @@ def read_masks(
     known = keys.mask_values or (tuple(range(len(keys.mask_classes))) if keys.mask_classes else None)
 
     def read_into(i: int) -> None:
-        name = f"{where}/{masks[i]}"
-        ids = _decode(root / masks[i], root / images[i], name, images[i])
+        ids = _decode(masks[i], images[i], names[i])
         if known is not None:
-            ids = _numbered(ids, known, name)
+            ids = _numbered(ids, known, names[i])
         values[i] = np.asarray(Image.fromarray(ids).resize((width, height), Image.Resampling.NEAREST))
 
     with ThreadPoolExecutor(processors()) as pool:
@@ -57,7 +62,7 @@ def read_masks(
     return Target(values, keys.mask_classes or tuple(map(str, known or range(count))))
 
 
-def _decode(path: Path, image: Path, name: str, image_name: str) -> np.ndarray:
+def _decode(path: Path, image: Path, name: str) -> np.ndarray:
     """uint8 [height, width], the numbers as stored."""
     try:
         with path.open("rb") as file:
@@ -76,7 +81,7 @@ def _decode(path: Path, image: Path, name: str, image_name: str) -> np.ndarray:
         raise DataError(f"cannot read the mask: {reason}", where=name, hint="repair or remove it") from error
     if mask.size != of_image:
         sizes = [f"{height} x {width}" for width, height in (mask.size, of_image)]
-        message = f"the mask is {sizes[0]} (height x width), and its image {image_name} is {sizes[1]}"
+        message = f"the mask is {sizes[0]} (height x width), and its image {image.name} is {sizes[1]}"
         raise DataError(message, where=name, hint="a mask has a number for every pixel of its image")
     if int(ids.min()) < 0 or int(ids.max()) > 255:
         message = f"holds the number {max(int(ids.max()), -int(ids.min()))}, and class ids end at 254"

@@ -15,6 +15,7 @@ from cnnlab.spec.data import Csv
 
 SPLITS = {"train": "train", "val": "validation", "validation": "validation", "test": "test"}
 EMPTY = ("", "nan")
+NO, YES = ("0", "0.0", "false"), ("1", "1.0", "true")
 KEYS = ("images", "features", "labels", "values", "masks", "split_column", "group_column")
 
 Row = Mapping[str, str]
@@ -40,8 +41,10 @@ def load(data: Csv, base: Path) -> Dataset:
         files = tuple(row[data.images] for row in rows)
         x = decode_all(path.parent, files, data.channels, data.resize, folder)
         if data.masks is not None:
-            masks = [row[data.masks] for row in rows]
-            targets["mask"] = read_masks(path.parent, masks, files, x.shape[1:3], data, folder)
+            names = [row[data.masks] for row in rows]
+            masks, images = ([path.parent / name for name in part] for part in (names, files))
+            names = [f"{folder}/{name}" for name in names]
+            targets["mask"] = read_masks(masks, images, names, x.shape[1:3], data, where)
     else:
         x = _numbers(rows, columns["features"])
     if data.values is not None:
@@ -83,7 +86,7 @@ def _numbers(rows: Sequence[Row], columns: list[str]) -> np.ndarray:
 def _several(rows: Sequence[Row], columns: list[str], separator: str | None) -> Target:
     """uint8 [row, label]: the columns as they are, or the labels of one column's cells, sorted."""
     if separator is None:
-        values = [[int(float(row[name])) for name in columns] for row in rows]
+        values = [[row[name].lower() in YES for name in columns] for row in rows]
         return Target(np.array(values, np.uint8), tuple(columns))
     found = [_parts(row[columns[0]], separator) for row in rows]
     names = _sorted({name for labels in found for name in labels})
@@ -129,7 +132,7 @@ def _problem(row: Row, data: Csv, columns: dict[str, list[str]], folder: Path) -
             return f"{row[name][:200]!r} in the column '{name}' is no finite number of 32 bits"
     if isinstance(data.labels, tuple):
         for name in data.labels:
-            if row[name].lower() not in ("0", "1", "0.0", "1.0", "true", "false"):
+            if row[name].lower() not in (*NO, *YES):
                 return f"{row[name][:200]!r} in the column '{name}' is neither 0 nor 1"
     for key in ("images", "masks"):
         for name in columns.get(key, ()):

@@ -103,15 +103,27 @@ SpatialAxes = Annotated[
 ]
 
 
-class Npz(FileSource):
+class ArraySource(DataSpec):
+    """Arrays `x` and `y`, optionally `x_test`, `y_test` and `classes` (names)."""
+
+    spatial_axes: SpatialAxes = None
+    target: Literal["class", "labels", "values", "mask"] | None = Field(
+        default=None,
+        description="what y is: whole numbers from 0; 0 and 1 for each name; numbers to predict; an id for each "
+        "position; default: told by its type and shape",
+    )
+
+
+class Npz(ArraySource):
     """Arrays `x`, `y`, optionally `x_test`, `y_test` and `classes` (names) in one .npz file."""
 
     tags = ("npz",)
+    path_keys = ("path",)
     source: Literal["npz"]
-    spatial_axes: SpatialAxes = None
+    path: Str
 
 
-class Npy(DataSpec):
+class Npy(ArraySource):
     """Arrays in .npy files, mapped and not read: `x` and `y`, or a folder of `x.npy`, `y.npy` and what npz takes."""
 
     tags = ("npy",)
@@ -120,17 +132,33 @@ class Npy(DataSpec):
     path: Str | None = Field(default=None, description="a folder with x.npy and y.npy; or give x and y")
     x: Str | None = None
     y: Str | None = None
-    spatial_axes: SpatialAxes = None
 
 
 Channels = Annotated[Literal[1, 3], BeforeValidator(whole_number, json_schema_input_type=Literal[1, 3])]
 
 
+MaskClasses = Annotated[
+    Annotated[tuple[ClassName, ...], Field(min_length=2, max_length=255), AfterValidator(distinct)] | None,
+    Field(description="names of the ids in the masks, from 0; default: the ids"),
+]
+MaskValues = Annotated[
+    Annotated[
+        tuple[Annotated[Int, Field(ge=0, le=255)], ...], Field(min_length=2, max_length=255), AfterValidator(distinct)
+    ]
+    | None,
+    Field(description="what stands for each class in the masks; default: 0, 1, ...; 255 says nothing"),
+]
+
+
 class ImageFolder(FileSource):
-    """`class/name.jpg`, or `train/`, `val/`, `test/` above that."""
+    """`class/name.jpg`, or `train/`, `val/`, `test/` above that; with masks also images without class folders."""
 
     tags = ("image_folder",)
+    path_keys = ("path", "masks")
     source: Literal["image_folder"]
+    masks: Str | None = Field(default=None, description="a folder with an image of class ids for each image, as named")
+    mask_classes: MaskClasses = None
+    mask_values: MaskValues = None
     channels: Channels = 3
 
 
@@ -148,17 +176,6 @@ ColumnOrColumns = Annotated[
         lambda value: _column_names(value) and (value if isinstance(value, str) else tuple(value)),
         json_schema_input_type=str | list[str],
     ),
-]
-MaskClasses = Annotated[
-    Annotated[tuple[ClassName, ...], Field(min_length=2, max_length=255), AfterValidator(distinct)] | None,
-    Field(description="names of the ids in the masks, from 0; default: the ids"),
-]
-MaskValues = Annotated[
-    Annotated[
-        tuple[Annotated[Int, Field(ge=0, le=255)], ...], Field(min_length=2, max_length=255), AfterValidator(distinct)
-    ]
-    | None,
-    Field(description="what stands for each class in the masks; default: 0, 1, ...; 255 says nothing"),
 ]
 
 

@@ -3,10 +3,12 @@
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
+from pydantic_core import PydanticCustomError
 
 from cnnlab.spec.data import DataSpec, distinct
 from cnnlab.spec.types import (
     Bool,
+    Float,
     Int,
     NonNegativeFloat,
     NonNegativeInt,
@@ -103,3 +105,27 @@ class DigitScenes(Generator):
     background: Annotated[tuple[float, float], number_range(0, 0.4)] = Field(
         default=(0.0, 0.0), description="brightness of the canvas, or [least, greatest]"
     )
+
+
+def _rising(ends: tuple[float, float]) -> tuple[float, float]:
+    if ends[0] >= ends[1]:
+        raise PydanticCustomError("domain", "must be [low, high]")
+    return ends
+
+
+class Function(Generator):
+    """Values of a function of one variable, with noise: regression whose answer is known."""
+
+    tags = ("function",)
+    source: Literal["function"]
+    function: Literal["sine", "step", "absolute", "gaussian", "runge", "polynomial"] = Field(
+        default="sine", description="sin(2 pi frequency x); 0 below 0 and 1 from there; |x|; exp(-x²/2); 1/(1 + 25 x²)"
+    )
+    frequency: PositiveFloat = Field(default=1.0, description="of the sine")
+    coefficients: Annotated[tuple[Float, ...], Field(min_length=1)] = Field(
+        default=(0.0, -3.0, 0.0, 4.0), description="of the polynomial, from the constant term up"
+    )
+    domain: Annotated[tuple[Float, Float], AfterValidator(_rising)] = Field(
+        default=(-1.0, 1.0), description="[low, high] of x"
+    )
+    noise: NonNegativeFloat = Field(default=0.0, description="deviation of what is added to the values")

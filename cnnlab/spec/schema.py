@@ -6,7 +6,7 @@ from pydantic import Discriminator, Field, Tag
 
 from cnnlab.spec.architectures import ARCHITECTURES, Architecture, ModelSpec, architecture_tag, tagged
 from cnnlab.spec.data import Cifar10, Cifar100, Csv, Digits, Idx, ImageFolder, NoData, Npy, Npz
-from cnnlab.spec.generators import DigitScenes, Gaussians, Shapes, Sines, Spheres, Spirals, TwoMoons
+from cnnlab.spec.generators import DigitScenes, Function, Gaussians, Shapes, Sines, Spheres, Spirals, TwoMoons
 from cnnlab.spec.losses import Loss
 from cnnlab.spec.optimizers import SGD, Adam, AdamW, Momentum
 from cnnlab.spec.sources import SOURCES
@@ -51,6 +51,7 @@ if TYPE_CHECKING:
         | Shapes
         | Spheres
         | DigitScenes
+        | Function
     )
     Model = LayersModel | Architecture
     Optimizer = SGD | Momentum | Adam | AdamW

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
-from cnnlab.spec.data import Csv, DataSpec, Npy
-from cnnlab.spec.generators import DigitScenes, Sines
+from cnnlab.spec.data import Csv, DataSpec, ImageFolder, Npy
+from cnnlab.spec.generators import DigitScenes, Function, Sines
 from cnnlab.spec.yaml import Path
 
 
@@ -21,6 +21,12 @@ def source_contradictions(data: DataSpec) -> Iterator[tuple[Path, str]]:
         yield ("data", "scale"), message
     if isinstance(data, Csv):
         yield from _csv(data)
+    if isinstance(data, Csv | ImageFolder):
+        yield from _masks(data)
+    if isinstance(data, Function):
+        for key, name in (("frequency", "sine"), ("coefficients", "polynomial")):
+            if key in data.model_fields_set and data.function != name:
+                yield ("data", key), f"{key} is for the {name}, and data.function is {data.function}"
 
 
 def _npy(data: Npy) -> Iterator[tuple[Path, str]]:
@@ -50,6 +56,9 @@ def _csv(data: Csv) -> Iterator[tuple[Path, str]]:
         for name in data.features:
             if name in (*(data.values or ()), *labels):
                 yield ("data", "features"), f"the column '{name}' is to be learnt, and cannot be given too"
+
+
+def _masks(data: Csv | ImageFolder) -> Iterator[tuple[Path, str]]:
     if data.masks is None:
         for key in ("mask_classes", "mask_values"):
             if getattr(data, key) is not None:

@@ -159,8 +159,8 @@ def test_masks_of_black_and_white_say_nothing_by_themselves(folder):
     with pytest.raises(DataError) as error:
         masks(folder, np.where(IDS == 1, 255, 0).astype(np.uint8))
     assert str(error.value) == (
-        ".: the masks hold nothing but 0 and 255, and 255 means that nothing is said there; data.mask_values: [0, 255] "
-        "makes 255 the class 1"
+        "table.csv: the masks hold nothing but 0 and 255, and 255 means that nothing is said there; "
+        "data.mask_values: [0, 255] makes 255 the class 1"
     )
 
 
