@@ -5,7 +5,21 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Union
 from pydantic import Discriminator, Field, Tag
 
 from cnnlab.spec.architectures import ARCHITECTURES, Architecture, ModelSpec, architecture_tag, tagged
-from cnnlab.spec.data import Cifar10, Cifar100, Csv, Digits, Idx, ImageFolder, NoData, Npy, Npz
+from cnnlab.spec.data import (
+    ArrayRecord,
+    Cifar10,
+    Cifar100,
+    Csv,
+    Digits,
+    Hdf5,
+    HuggingFace,
+    Idx,
+    ImageFolder,
+    NoData,
+    Npy,
+    Npz,
+    TFRecord,
+)
 from cnnlab.spec.generators import DigitScenes, Function, Gaussians, Shapes, Sines, Spheres, Spirals, TwoMoons
 from cnnlab.spec.losses import Loss
 from cnnlab.spec.optimizers import SGD, Adam, AdamW, Momentum
@@ -42,8 +56,12 @@ if TYPE_CHECKING:
         | Cifar100
         | Npz
         | Npy
+        | Hdf5
         | ImageFolder
         | Csv
+        | TFRecord
+        | ArrayRecord
+        | HuggingFace
         | TwoMoons
         | Spirals
         | Gaussians

@@ -1,6 +1,20 @@
 """All data sources that a spec may name, in the order in which `cnnlab list sources` shows them."""
 
-from cnnlab.spec.data import Cifar10, Cifar100, Csv, DataSpec, Digits, Idx, ImageFolder, Npy, Npz
+from cnnlab.spec.data import (
+    ArrayRecord,
+    Cifar10,
+    Cifar100,
+    Csv,
+    DataSpec,
+    Digits,
+    Hdf5,
+    HuggingFace,
+    Idx,
+    ImageFolder,
+    Npy,
+    Npz,
+    TFRecord,
+)
 from cnnlab.spec.generators import (
     DigitScenes,
     Function,
@@ -14,4 +28,18 @@ from cnnlab.spec.generators import (
 )
 
 GENERATORS: tuple[type[Generator], ...] = (TwoMoons, Spirals, Gaussians, Sines, Shapes, Spheres, DigitScenes, Function)
-SOURCES: tuple[type[DataSpec], ...] = (Digits, Idx, Cifar10, Cifar100, Npz, Npy, ImageFolder, Csv, *GENERATORS)
+SOURCES: tuple[type[DataSpec], ...] = (
+    Digits,
+    Idx,
+    Cifar10,
+    Cifar100,
+    Npz,
+    Npy,
+    Hdf5,
+    ImageFolder,
+    Csv,
+    TFRecord,
+    ArrayRecord,
+    HuggingFace,
+    *GENERATORS,
+)
