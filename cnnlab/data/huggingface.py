@@ -36,21 +36,21 @@ def load(data: HuggingFace, base: Path) -> Dataset:
     given: dict[str, np.ndarray] = {}
     kinds = []
     for split, folder in folders.items():
-        start = len(labels)
+        start, shown = len(labels), f"{where}/{folder.name}" if split else where
         try:
             info = json.loads((folder / "dataset_info.json").read_text(encoding="utf-8"))
             state = json.loads((folder / "state.json").read_text(encoding="utf-8"))
             kinds.append(info["features"])
             files = [folder / Path(entry["filename"]).name for entry in state["_data_files"]]
-            rows = [row for file in files for row in _rows(file, data, pyarrow)]
+            rows = [row for file in files for row in _rows(file, f"{shown}/{file.name}", data, pyarrow)]
         except (OSError, ValueError, KeyError, TypeError, pyarrow.ArrowException) as error:
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise DataError(f"cannot be read: {reason}", where=str(folder), hint=AGAIN) from error
+            raise DataError(f"cannot be read: {reason}", where=shown, hint=AGAIN) from error
         if state.get("_indices_data_files") or state.get("_indices_files"):
             message = "is a selection of rows, which stand in another file"
-            raise DataError(message, where=str(folder), hint="dataset.flatten_indices() before save_to_disk")
+            raise DataError(message, where=shown, hint="dataset.flatten_indices() before save_to_disk")
         for i, (image, label) in enumerate(rows):
-            names.append(f"{folder}: row {i}")
+            names.append(f"{shown}: row {i}")
             images.append(_encoded(image, data, folder, names[-1]))
             if label is None:
                 raise DataError(f"'{data.label}' is empty", where=names[-1], hint="filter such rows out")
@@ -82,7 +82,7 @@ def _splits(root: Path, where: str) -> dict[str, Path]:
     return {split: root / name for name, split in SPLITS.items() if name in names}
 
 
-def _rows(file: Path, data: HuggingFace, pyarrow: Any) -> list[tuple[Any, Any]]:
+def _rows(file: Path, shown: str, data: HuggingFace, pyarrow: Any) -> list[tuple[Any, Any]]:
     """Image and label of each row."""
     with pyarrow.memory_map(str(file)) as source:
         table = pyarrow.ipc.open_stream(source).read_all()
@@ -91,7 +91,7 @@ def _rows(file: Path, data: HuggingFace, pyarrow: Any) -> list[tuple[Any, Any]]:
             name = getattr(data, key)
             if name not in table.column_names:
                 hint = did_you_mean(name, table.column_names) or f"there are {', '.join(table.column_names)}"
-                raise DataError(f"data.{key}: no column '{name}'", where=str(file), hint=hint)
+                raise DataError(f"data.{key}: no column '{name}'", where=shown, hint=hint)
         return list(zip(table[data.image].to_pylist(), table[data.label].to_pylist(), strict=True))
 
 

@@ -34,9 +34,9 @@ def load(data: RecordSource, base: Path) -> Dataset:
     examples: list[dict[str, Feature]] = []
     parts: dict[str, list[int]] = {}
     for file in files:
-        start = len(names)
-        for i, record in enumerate(_records(file, data.tags[0], str(file))):
-            names.append(f"{file}: record {i}")
+        start, shown = len(names), f"{where}/{file.name}" if path.is_dir() else where
+        for i, record in enumerate(_records(file, data.tags[0], shown)):
+            names.append(f"{shown}: record {i}")
             examples.append(_parsed(record, data, names[-1]))
         split = SPLIT.search(file.name)
         parts.setdefault(SPLITS[split[1]] if split else "", []).extend(range(start, len(names)))

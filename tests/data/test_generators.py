@@ -12,7 +12,8 @@ from cnnlab.data.dataset import load
 from cnnlab.errors import DataError
 from cnnlab.spec import sources as spec
 
-KINDS = {cls.tags[0]: cls for cls in spec.GENERATORS if cls.tags[0] != "digit_scenes"}
+OTHERS = ("digit_scenes", "function")  # which have tests of their own
+KINDS = {cls.tags[0]: cls for cls in spec.GENERATORS if cls.tags[0] not in OTHERS}
 SHAPES = {"two_moons": (2,), "spirals": (2,), "gaussians": (2,), "sines": (64, 1), "shapes": (32, 32, 1),
           "spheres": (16, 16, 16, 1)}  # fmt: skip
 

@@ -48,7 +48,7 @@ def read(folder, **keys):
 def refused(folder, sentence, **keys):
     with pytest.raises(DataError) as error:
         read(folder, **keys)
-    assert str(error.value).replace(str(folder), "DIR") == sentence
+    assert str(error.value) == sentence
 
 
 def test_one_data_set_with_class_names(tmp_path, pyarrow):
@@ -95,20 +95,20 @@ def test_what_datasets_itself_saves(tmp_path):
 
 def test_what_is_wrong_is_named(tmp_path, pyarrow):
     folder = save(pyarrow, tmp_path / "data", [0, 1, -1])
-    refused(tmp_path, "DIR/data: row 2: 'label' is -1, and labels go from 0 to 1; labels out of range: 1; filter such "
+    refused(tmp_path, "data: row 2: 'label' is -1, and labels go from 0 to 1; labels out of range: 1; filter such "
             "rows out")  # fmt: skip
-    refused(tmp_path, "DIR/data/data-00000-of-00001.arrow: data.label: no column 'labels'; did you mean 'label'?",
+    refused(tmp_path, "data/data-00000-of-00001.arrow: data.label: no column 'labels'; did you mean 'label'?",
             label="labels")  # fmt: skip
-    refused(tmp_path, "DIR/data: row 0: 'label' is a int, and no image; data.image names the column of images",
+    refused(tmp_path, "data: row 0: 'label' is a int, and no image; data.image names the column of images",
             image="label", label="image")  # fmt: skip
     save(pyarrow, folder, [0, 1, None])
-    refused(tmp_path, "DIR/data: row 2: 'label' is empty; filter such rows out")
+    refused(tmp_path, "data: row 2: 'label' is empty; filter such rows out")
     save(pyarrow, folder, [[0], [1]])
-    refused(tmp_path, "DIR/data: row 0: 'label' is a list; a class or a number is wanted")
+    refused(tmp_path, "data: row 0: 'label' is a list; a class or a number is wanted")
     save(pyarrow, folder, [0, 1], [{"bytes": b"no picture", "path": "x"}] * 2)
-    refused(tmp_path, "DIR/data: row 0: cannot read the image: it is no image that Pillow knows; repair or remove it")
+    refused(tmp_path, "data: row 0: cannot read the image: it is no image that Pillow knows; repair or remove it")
     save(pyarrow, folder, [0, 1], _indices_data_files=[{"filename": "indices.arrow"}])
-    refused(tmp_path, "DIR/data: is a selection of rows, which stand in another file; dataset.flatten_indices() before "
+    refused(tmp_path, "data: is a selection of rows, which stand in another file; dataset.flatten_indices() before "
             "save_to_disk")  # fmt: skip
 
 

@@ -37,7 +37,7 @@ def write(folder, *examples, name="data.tfrecord"):
 def refused(folder, sentence, **keys):
     with pytest.raises(DataError) as error:
         read(folder, **keys)
-    assert str(error.value).replace(str(folder), "DIR") == sentence
+    assert str(error.value) == sentence
 
 
 # ---------------------------------------------------------------- what is read
@@ -144,7 +144,7 @@ WRONG = {
     "no image": ([{"image": b"no picture", "label": 0}], {},
                  "record 0: cannot read the image: it is no image that Pillow knows; repair or remove it"),
     "sizes": ([{"image": png(PIXELS[0]), "label": 0}, {"image": png(PIXELS[0].T.copy()), "label": 1}], {},
-              "record 1: is 4 x 3 (height x width), and DIR/data.tfrecord: record 0 is 3 x 4; add data.resize, to "
+              "record 1: is 4 x 3 (height x width), and data.tfrecord: record 0 is 3 x 4; add data.resize, to "
               "bring all to one size"),
     "bytes": ([{"image": b"12345", "label": 0}], {"shape": (2, 2)},
               "record 0: 'image' has 5 bytes, and 2 x 2 of uint8 are 4; data.shape and data.dtype say what they hold"),
@@ -164,7 +164,7 @@ WRONG = {
 def test_wrong_records_are_named(tmp_path, case):
     content, keys, sentence = WRONG[case]
     write(tmp_path, *([content] if isinstance(content, bytes) else [example(**one) for one in content]))
-    refused(tmp_path, f"DIR/data.tfrecord: {sentence}", **keys)
+    refused(tmp_path, f"data.tfrecord: {sentence}", **keys)
 
 
 def test_folders_without_records_or_training(tmp_path):
