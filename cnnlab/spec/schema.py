@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Union
 
-from pydantic import Discriminator, Field, Tag
+from pydantic import BeforeValidator, Discriminator, Field, Tag
 
 from cnnlab.spec.architectures import ARCHITECTURES, Architecture, ModelSpec, architecture_tag, tagged
 from cnnlab.spec.data import (
@@ -24,6 +24,16 @@ from cnnlab.spec.generators import DigitScenes, Function, Gaussians, Shapes, Sin
 from cnnlab.spec.losses import Loss
 from cnnlab.spec.optimizers import SGD, Adam, AdamW, Momentum
 from cnnlab.spec.sources import SOURCES
+from cnnlab.spec.tasks import (
+    FIGURES,
+    TASKS,
+    ClassificationTask,
+    MultiLabelTask,
+    PerceptronTask,
+    ReconstructionTask,
+    RegressionTask,
+    SegmentationTask,
+)
 from cnnlab.spec.train import Train
 from cnnlab.spec.types import Frozen, NonNegativeInt
 from cnnlab.spec.vocabulary import Layers
@@ -45,6 +55,11 @@ def _key_tag(key: str, default: str | None = None):
         return value.get(key, default) if isinstance(value, dict) else getattr(value, key, None)
 
     return Discriminator(tag)
+
+
+def _named(value: Any) -> Any:
+    """A bare word is a name."""
+    return {"name": value} if isinstance(value, str) else value
 
 
 if TYPE_CHECKING:
@@ -73,6 +88,7 @@ if TYPE_CHECKING:
     )
     Model = LayersModel | Architecture
     Optimizer = SGD | Momentum | Adam | AdamW
+    Task = ClassificationTask | MultiLabelTask | RegressionTask | ReconstructionTask | SegmentationTask | PerceptronTask
 else:
     Data = Annotated[_union((NoData, *SOURCES)), _key_tag("source")]
     Model = Annotated[
@@ -85,6 +101,13 @@ else:
         Discriminator(architecture_tag),
     ]
     Optimizer = Annotated[_union((SGD, Momentum, Adam, AdamW)), _key_tag("name", "adamw")]
+    Task = Annotated[
+        Annotated[_union(TASKS), _key_tag("name")],
+        BeforeValidator(
+            _named,
+            json_schema_input_type=Annotated[_union(TASKS), _key_tag("name")] | Literal[tuple(FIGURES)],
+        ),
+    ]
 
 
 class Experiment(Frozen):
@@ -99,6 +122,7 @@ class Experiment(Frozen):
         description="of maps, and of weights where they are multiplied, in training and evaluation; parameters, "
         "statistics, losses and metrics are float32 in both",
     )
+    task: Task | None = Field(default=None, description="what to learn; default: what the data is for")
     data: Data = NoData()
     model: Model
     loss: Loss = Loss()
