@@ -134,7 +134,7 @@ def test_of_many_targets_the_worst_are_drawn_and_a_constant_one_says_so(drawn):
 
 
 def test_what_is_not_finite_is_an_error():
-    with pytest.raises(DataError, match="^a prediction is not finite, so its residual cannot be drawn$"):
+    with pytest.raises(DataError, match=r"^a prediction is not finite, so its residual cannot be drawn$"):
         residuals_png(np.zeros((2, 1)), np.array([[0.0], [np.nan]]), ["a"], "test")
 
 
