@@ -28,7 +28,7 @@ def roc_png(
 ) -> bytes:
     """True over false positive rate for each name, with the area under it and the coin's diagonal.
 
-    Names whose area is undefined are listed, not drawn. Raises DataError where that is all of them.
+    Names whose area is undefined are counted, not drawn. Raises DataError where that is all of them.
     """
 
     def frame(axes: "Axes") -> None:
@@ -49,7 +49,7 @@ def precision_recall_png(
 ) -> bytes:
     """Precision over recall for each name, with its average precision; a step a threshold, nothing between them.
 
-    Names without an example are listed, not drawn. Raises DataError where that is all of them.
+    Names without an example are counted, not drawn. Raises DataError where that is all of them.
     """
 
     def frame(axes: "Axes") -> None:
