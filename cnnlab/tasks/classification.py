@@ -60,7 +60,7 @@ class Classification(Task):
 
     def losses(self, output: Array, y: Int[Array, " batch"]) -> Float[Array, " batch"]:
         """The loss that the spec names."""
-        return of_classes(self.loss, self.names, np.array(self.counts))(_logits(output), y)
+        return of_classes(self.loss, self.names, np.array(self.counts, np.int64))(_logits(output), y)
 
     def penalty(self, model: nnx.Module, x: Array) -> Float[Array, ""] | float:
         return penalty(self.loss, nnx.state(model, nnx.Param))
