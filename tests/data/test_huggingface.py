@@ -10,7 +10,7 @@ from PIL import Image
 
 from cnnlab.data.dataset import load
 from cnnlab.errors import DataError
-from cnnlab.spec.data import HuggingFace
+from cnnlab.spec.records import HuggingFace
 
 PIXELS = [np.full((3, 4), 10 * i, np.uint8) for i in range(5)]
 FEATURES = {"image": {"_type": "Image"}, "label": {"names": ["cat", "dog"], "_type": "ClassLabel"}}
@@ -80,6 +80,7 @@ def test_numbers_to_predict(tmp_path, pyarrow):
     assert read(tmp_path).targets["values"].values.ravel().tolist() == [0.5, 1, 2]
 
 
+@pytest.mark.filterwarnings("ignore")  # of what that library uses
 def test_what_datasets_itself_saves(tmp_path):
     datasets = pytest.importorskip("datasets", reason="pip install datasets")
     features = datasets.Features(image=datasets.Image(), label=datasets.ClassLabel(names=["cat", "dog"]))
