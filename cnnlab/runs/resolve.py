@@ -17,7 +17,7 @@ def resolve(experiment: Experiment, prepared: Prepared) -> Experiment:
     if stopping and stopping.metric.partition("/")[0] not in prepared.splits:
         message = f"{stopping.metric} is never measured: there is no validation split"
         raise SpecError(message, where="train.early_stopping.metric", hint="give data.split.validation a share")
-    split = experiment.data.split or default_split(prepared.dataset)
+    split = default_split(prepared.dataset, experiment.data.split)
     update: dict[str, Any] = {"split": split}
     if "batch_size" not in experiment.data.model_fields_set:
         update["batch_size"] = min(experiment.data.batch_size, prepared.counts["train"])

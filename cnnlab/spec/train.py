@@ -1,20 +1,30 @@
 """What a spec's `train` may say."""
 
-from typing import Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
+from pydantic_core import PydanticCustomError
 
 from cnnlab.spec.types import Bool, Frozen, NonNegativeFloat, PositiveInt
 
 METRICS = ("train/loss", "train/accuracy", "validation/loss", "validation/accuracy", "validation/f1")
 
 
+def _not_of_test(metric: Any) -> Any:
+    if isinstance(metric, str) and metric.startswith("test/"):
+        message = "{metric} would choose by the test split, which would measure nothing new then; watch {other}"
+        found = {"metric": metric, "other": metric.replace("test/", "validation/")}
+        raise PydanticCustomError("of_test", message, found)
+    return metric
+
+
 class EarlyStopping(Frozen):
     """Stop after `patience` epochs without a better value; the best step is kept by this metric."""
 
-    metric: Literal["train/loss", "train/accuracy", "validation/loss", "validation/accuracy", "validation/f1"] = (
-        "validation/loss"
-    )
+    metric: Annotated[
+        Literal["train/loss", "train/accuracy", "validation/loss", "validation/accuracy", "validation/f1"],
+        BeforeValidator(_not_of_test),
+    ] = "validation/loss"
     patience: PositiveInt = 10
     min_delta: NonNegativeFloat = Field(default=0.0, description="a smaller gain does not count as better")
 
