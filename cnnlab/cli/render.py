@@ -90,12 +90,18 @@ def machine(found: dict[str, Any]) -> None:
 def outcome(found: "Outcome") -> None:
     """The tables of a split, and where the rest is."""
     from cnnlab.metrics.confusion import undefined_notes
+    from cnnlab.metrics.majority import balanced_accuracy, constant_guess
 
     report, console = found.report, console_for(sys.stdout)
     console.print(Text(f"{report['split']}: {report['n']:,} examples, {found.which} step {found.step}{_chosen(found)}"))
     show(console, table(("class", "precision", "recall", "f1", "support"), _class_rows(report), foot=3))
     top = "".join(f"   top-{k} {value:.4f}" for k, value in report["top_k"].items())
-    console.print(Text(f"accuracy {report['accuracy']:.4f}{top}   loss {report['loss']:.4f}", style="bold"))
+    guess = constant_guess(report)
+    balanced = "" if guess is None else f"   balanced accuracy {balanced_accuracy(report):.4f}"
+    figures = f"accuracy {report['accuracy']:.4f}{balanced}{top}   loss {report['loss']:.4f}"
+    console.print(Text(figures, style="bold"))
+    if guess is not None:
+        console.print(Text(f"accuracy misleads here: to say {guess[0]!r} always would reach {guess[1]:.4f}"))
     for sentence in undefined_notes(report):
         console.print(Text(sentence))
     show(console, _confusion(report))

@@ -37,14 +37,20 @@ def _parts(
 ) -> list[np.ndarray]:
     labels = dataset.targets["labels"].values if stratify and "labels" in dataset.targets else None
     classes = dataset.y if stratify else np.zeros_like(dataset.y)
-    if dataset.groups is None and labels is None:
-        parts = _by_class(_identical(dataset, pool), classes, wanted, random, train_first=train_first)
+    if dataset.groups is not None:
+        sets = together(dataset.groups, dataset.digests, pool)
+        parts = _by_group(sets, _members(classes, labels), wanted, random, train_first=train_first)
+    elif labels is not None:
+        parts = _by_labels(_identical(dataset, pool), _members(classes, labels), wanted, random)
     else:
-        sets = _identical(dataset, pool) if dataset.groups is None else together(dataset.groups, dataset.digests, pool)
-        of_class = np.eye(classes.max(initial=0) + 1, dtype=np.int64)[classes]
-        members = of_class if labels is None else np.concatenate([of_class, labels.astype(np.int64)], 1)
-        parts = _by_set(sets, members, wanted, random, train_first=train_first)
+        parts = _by_class(_identical(dataset, pool), classes, wanted, random, train_first=train_first)
     return [np.array(sorted(part), np.int64) for part in parts]
+
+
+def _members(classes: np.ndarray, labels: np.ndarray | None) -> np.ndarray:
+    """uint8 [example, class], 1 where an example is of the class or, behind the classes, has the label."""
+    of_class = (classes[:, None] == np.unique(classes)).astype(np.uint8)
+    return of_class if labels is None else np.concatenate([of_class, labels], 1)
 
 
 def _identical(dataset: Dataset, pool: np.ndarray) -> list[list[int]]:
@@ -88,15 +94,43 @@ def _deal(
         open_places[part] -= len(members)
 
 
-def _by_set(
+def _by_group(
     sets: list[list[int]], members: np.ndarray, wanted: Quotas, random: np.random.Generator, *, train_first: bool
 ) -> list[list[int]]:
-    """Sets of several classes, of which the examples have any: members [example, class], 0 and 1."""
-    counts = np.array([members[examples].sum(0) for examples in sets])
-    counts = counts[:, counts.any(0)]
+    """Sets of examples of several classes: members [example, class], 0 and 1."""
+    counts = _counts(sets, members)
     places = wanted(counts.sum(0))
-    chosen = deal(counts, places, random, train_first=train_first)
+    return _gathered(sets, deal(counts, places, random, train_first=train_first), places.shape[1])
+
+
+def _by_labels(
+    sets: list[list[int]], members: np.ndarray, wanted: Quotas, random: np.random.Generator
+) -> list[list[int]]:
+    """Sets whose examples may have several labels: members [example, label], 0 and 1, where all have the first.
+
+    Iterative stratification (Sechidis, Tsoumakas and Vlahavas 2011): the label that is left in the fewest sets comes
+    next, and each of those goes where most of the label is wanted, among equals where most examples are.
+    """
+    counts = _counts(sets, members)
+    left = wanted(counts.sum(0))
+    chosen, parts = np.full(len(sets), -1), left.shape[1]
+    order = random.permutation(len(sets))
+    while len(waiting := order[chosen[order] < 0]):
+        remaining = (counts[waiting] > 0).sum(0)
+        label = int(np.where(remaining > 0, remaining, len(sets) + 1).argmin())
+        for i in waiting[counts[waiting, label] > 0].tolist():
+            chosen[i] = max(range(parts), key=lambda part: (left[label, part], left[0, part]))
+            left[:, chosen[i]] -= counts[i]
+    return _gathered(sets, chosen, parts)
+
+
+def _counts(sets: list[list[int]], members: np.ndarray) -> np.ndarray:
+    """How many examples of each set have each class, without the classes that none has."""
+    counts = np.array([members[examples].sum(0, dtype=np.int64) for examples in sets])
+    return counts[:, counts.any(0)]
+
+
+def _gathered(sets: list[list[int]], chosen: np.ndarray, parts: int) -> list[list[int]]:
     return [
-        [i for examples, part in zip(sets, chosen, strict=True) if part == k for i in examples]
-        for k in range(places.shape[1])
+        [i for examples, part in zip(sets, chosen, strict=True) if part == k for i in examples] for k in range(parts)
     ]

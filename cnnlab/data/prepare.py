@@ -12,7 +12,7 @@ import numpy as np
 
 from cnnlab.data.dataset import Dataset, load
 from cnnlab.data.fingerprint import dataset_fingerprint, split_fingerprint
-from cnnlab.data.imbalance import imbalance, imbalance_notes, sampling_shares
+from cnnlab.data.imbalance import class_weights, imbalance, imbalance_notes, sampling_shares
 from cnnlab.data.memory import processors
 from cnnlab.data.split import NAMES, classes_missing, duplicates_across, missed, split
 from cnnlab.errors import DataError, SpecError
@@ -83,6 +83,13 @@ def with_sampling(prepared: Prepared, data: Data) -> Prepared:
         message = "sampling goes by classes, and this data has none"
         raise SpecError(message, where="data.sampling", hint="leave it out")
     return replace(prepared, sampling=sampling_shares(data.sampling, prepared.classes, prepared.class_counts))
+
+
+def with_class_weights(prepared: Prepared, setting: str | Mapping[str, float] | None) -> Prepared:
+    """The data with the weights that `loss.class_weights` asks for. Raises SpecError."""
+    if setting is None:
+        return prepared
+    return replace(prepared, class_weights=class_weights(setting, prepared.classes, prepared.class_counts))
 
 
 def _identity(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -150,10 +150,9 @@ def _fold(dataset: Dataset, pool: np.ndarray, spec: Split, folds: int, seed: int
     made = [{"train": np.setdiff1d(pool, part), "validation": part} for part in parts]
     for number, splits in enumerate(made, 1):
         if len(splits["validation"]) == 0:
-            message = (
-                f"fold {number} of {folds} is empty: {len(pool):,} examples, and what belongs together is not torn"
-            )
-            raise DataError(message, where=WHERE, hint="ask for fewer folds, or add examples")
+            message = f"fold {number} of {folds} is empty: there are {len(pool):,} examples to divide"
+            hint = "ask for fewer folds; identical examples, and those of one group, stay together"
+            raise DataError(message, where=WHERE, hint=hint)
         _check_trained(dataset, splits)
     return made[spec.fold - 1]
 
