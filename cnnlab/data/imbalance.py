@@ -49,6 +49,18 @@ def class_weights(setting: str | Mapping[str, float], classes: Sequence[str], co
     return _named(setting, classes, "loss.class_weights").astype(np.float32)
 
 
+def positive_weights(setting: str | Mapping[str, float], names: Sequence[str], labels: np.ndarray) -> np.ndarray:
+    """What `loss.positive_weights` is for each label, float32 [label], to multiply the losses where it holds.
+
+    labels: uint8 [training example, label]. `balanced` is the noes over the yeses, 1 where there is no yes; labels
+    that a mapping does not name have the weight 1. Raises SpecError for a label that is not there.
+    """
+    if setting == BALANCED:
+        yes = labels.sum(0, dtype=np.int64)
+        return np.where(yes > 0, (len(labels) - yes) / np.maximum(yes, 1), 1.0).astype(np.float32)
+    return _named(setting, names, "loss.positive_weights").astype(np.float32)
+
+
 def sampling_shares(setting: str | Mapping[str, float], classes: Sequence[str], counts: np.ndarray) -> np.ndarray:
     """The share of each class in what an epoch draws, float64 [class]: all that have training examples alike where
     `data.sampling` is balanced, else the classes' numbers of examples times their weights. Raises SpecError."""

@@ -86,10 +86,19 @@ def with_sampling(prepared: Prepared, data: Data) -> Prepared:
 
 
 def with_class_weights(prepared: Prepared, setting: str | Mapping[str, float] | None) -> Prepared:
-    """The data with the weights that `loss.class_weights` asks for. Raises SpecError."""
+    """The data with the weights that `loss.class_weights` asks for: of its classes, or of those of its masks, whose
+    examples are the places. Raises SpecError."""
     if setting is None:
         return prepared
-    return replace(prepared, class_weights=class_weights(setting, prepared.classes, prepared.class_counts))
+    names, counts = prepared.classes, prepared.class_counts
+    if not names and "mask" in prepared.dataset.targets:
+        masks = prepared.dataset.targets["mask"]
+        names = masks.names
+        counts = np.bincount(masks.values[prepared.splits["train"]].reshape(-1), minlength=len(names))[: len(names)]
+    if not names:
+        message = "class_weights go by classes, and this data has none"
+        raise SpecError(message, where="loss.class_weights", hint="leave it out")
+    return replace(prepared, class_weights=class_weights(setting, names, counts))
 
 
 def _identity(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -139,6 +148,7 @@ def describe(prepared: Prepared) -> dict[str, Any]:
         },
         "imbalance": imbalance(dataset, splits["train"]),
         "fingerprints": _fingerprints(dataset, splits),
+        **({} if prepared.class_weights is None else {"class_weights": prepared.class_weights.tolist()}),
         "normalization": {"mean": prepared.mean.tolist(), "std": prepared.std.tolist()},
         "notes": list(prepared.notes),
     }
@@ -204,4 +214,7 @@ def restore(data: Data, base: Path, splits: Mapping[str, np.ndarray], descriptio
         message = f"the {changed[0]} split is not the one of the training: its fingerprint differs"
         raise DataError(message, where="splits.csv", hint="restore the run's splits.csv and data.json")
     mean, std = (np.array(description["normalization"][key], np.float32) for key in ("mean", "std"))
-    return with_sampling(Prepared(dataset, splits, mean, std, tuple(description["notes"])), data)
+    weights = description.get("class_weights")
+    weights = None if weights is None else np.array(weights, np.float32)
+    restored = Prepared(dataset, splits, mean, std, tuple(description["notes"]), class_weights=weights)
+    return with_sampling(restored, data)
