@@ -15,8 +15,11 @@ MOST = 5  # figures beside it: 80 columns hold no more, the file has all
 def folds(found: dict[str, Any], path: Path) -> None:
     """A table a split: a row a fold, the mean and the deviation of its figures."""
     console = console_for(sys.stdout)
-    console.print(Text(f"{found['name']}: {found['folds']} folds, of each the best step"))
+    by = found["runs"][0]["checkpoint"]["chosen_by"]
+    console.print(Text(f"{found['name']}: {found['folds']} folds, of each the best step by {by}"))
     for split, mean in found["mean"].items():
+        if split != "validation":
+            console.print(Text(f"{split}, which has chosen nothing", style="bold"))
         names = [*[name for name in mean if "/" not in name][:MOST], *([AVERAGE] if AVERAGE in mean else [])]
         rows = [
             [str(run["fold"]), str(run["checkpoint"]["epoch"]), *(f"{run[split][name]:.4f}" for name in names)]

@@ -106,12 +106,12 @@ def _by_group(
 def _by_labels(
     sets: list[list[int]], members: np.ndarray, wanted: Quotas, random: np.random.Generator
 ) -> list[list[int]]:
-    """Sets whose examples may have several labels: members [example, label], 0 and 1, where all have the first.
+    """Sets whose examples may have several labels: members [example, label], 0 and 1.
 
     Iterative stratification (Sechidis, Tsoumakas and Vlahavas 2011): the label that is left in the fewest sets comes
     next, and each of those goes where most of the label is wanted, among equals where most examples are.
     """
-    counts = _counts(sets, members)
+    counts = _counts(sets, np.concatenate([np.ones((len(members), 1), np.uint8), members], 1))
     left = wanted(counts.sum(0))
     chosen, parts = np.full(len(sets), -1), left.shape[1]
     order = random.permutation(len(sets))

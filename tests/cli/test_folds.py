@@ -43,7 +43,7 @@ def test_all_folds(folded, cnnlab):
     assert again.code == 0
     assert json.loads(Path("runs/small-folds.json").read_text()) == found
     lines = again.out.splitlines()
-    assert lines[0] == "small: 3 folds, of each the best step"
+    assert lines[0] == "small: 3 folds, of each the best step by validation/loss"
     assert lines[-2:] == ["runs  runs/small-fold1 ... runs/small-fold3", "more  runs/small-folds.json"]
     assert max(map(len, lines)) <= 80
     mean = next(line.split() for line in lines if line.startswith(" mean"))

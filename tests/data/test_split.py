@@ -186,7 +186,7 @@ def test_numbers_that_cannot_be_had():
     message = r"data\.split: train and test ask for 30 examples, and there are 20; ask for fewer, or give one of them"
     with pytest.raises(SpecError, match=message):
         split(data, Split(train=20, test=10), 0)
-    with pytest.raises(SpecError, match=r"data\.split: train is 3, and there are 4 classes; each needs a training"):
+    with pytest.raises(SpecError, match=r"data\.split: train is 3, and there are 4 classes; each class needs a"):
         split(data, Split(train=3, test="rest"), 0)
     with pytest.raises(DataError, match=r"the test split is empty: rest of 20 examples"):
         split(data, Split(train=20, test="rest"), 0)
