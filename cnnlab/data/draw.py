@@ -13,11 +13,14 @@ FOLDS = 1  # what is drawn after the splits has random numbers of its own
 Quotas = Callable[[np.ndarray], np.ndarray]
 
 
-def draw(dataset: Dataset, pool: np.ndarray, shares: list[float], seed: int, *, stratify: bool) -> list[np.ndarray]:
+def draw(
+    dataset: Dataset, pool: np.ndarray, shares: list[float], seed: int, *, stratify: bool, totals_first: bool
+) -> list[np.ndarray]:
     """The pool's indices in parts of these shares, each part sorted; the first is for training, whatever the shares:
-    each class has an example there."""
+    each class has an example there. See `quotas` for `totals_first`."""
     random = np.random.Generator(np.random.Philox(np.random.SeedSequence(seed)))
-    return _parts(dataset, pool, partial(quotas, shares=np.array(shares)), random, stratify=stratify, train_first=True)
+    wanted = partial(quotas, shares=np.array(shares), totals_first=totals_first)
+    return _parts(dataset, pool, wanted, random, stratify=stratify, train_first=True)
 
 
 def draw_folds(dataset: Dataset, pool: np.ndarray, folds: int, seed: int, *, stratify: bool) -> list[np.ndarray]:

@@ -6,12 +6,13 @@ from itertools import pairwise
 import numpy as np
 
 
-def quotas(counts: np.ndarray, shares: np.ndarray) -> np.ndarray:
+def quotas(counts: np.ndarray, shares: np.ndarray, *, totals_first: bool = False) -> np.ndarray:
     """How many examples [class, split] of each class, of which there are `counts`, each split gets.
 
     Every entry is its share of the class rounded down or up, rows add up to the class, columns to the shares
     of all examples by largest remainders; only that a class has at least one training example (the first column)
-    comes first.
+    comes first. With `totals_first` the columns add up all the same, and where that needs it, classes are further
+    from their shares.
     """
     exact = counts[:, None] * shares
     low = np.floor(exact + 1e-9).astype(np.int64)
@@ -22,8 +23,17 @@ def quotas(counts: np.ndarray, shares: np.ndarray) -> np.ndarray:
     for row, most, want, count in zip(found, high, exact, counts, strict=True):
         while row.sum() < count:
             row[np.argmax(np.where(row < most, want - row, -np.inf))] += 1
-    # Moving single examples along chains of columns ends at the totals: this is a flow with whole bounds, and a flow
-    # that is not the largest has such a chain (Ford and Fulkerson 1956).
+    _move(found, exact, low, high, totals)
+    if totals_first:
+        free = np.zeros_like(low)
+        free[:, 0] = 1
+        _move(found, exact, free, np.broadcast_to(counts[:, None], low.shape), totals)
+    return found
+
+
+def _move(found: np.ndarray, exact: np.ndarray, low: np.ndarray, high: np.ndarray, totals: np.ndarray) -> None:
+    """Moves single examples along chains of columns, which ends at the totals if they can be had within the bounds:
+    this is a flow with whole bounds, and one that is not the largest has such a chain (Ford and Fulkerson 1956)."""
     while (chain := _chain(found, low, high, totals)) is not None:
         for source, target in pairwise(chain):
             movable = (found[:, source] > low[:, source]) & (found[:, target] < high[:, target])
@@ -31,7 +41,6 @@ def quotas(counts: np.ndarray, shares: np.ndarray) -> np.ndarray:
             row = np.argmax(np.where(movable, gain, -np.inf))
             found[row, source] -= 1
             found[row, target] += 1
-    return found
 
 
 def fold_quotas(counts: np.ndarray, folds: int) -> np.ndarray:

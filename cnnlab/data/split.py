@@ -96,7 +96,9 @@ def _divide(
         splits = _listed(dataset, pool, amounts)
     else:
         shares = _shares(dataset, pool, amounts, stratify=spec.stratify)
-        splits = dict(zip(amounts, draw(dataset, pool, shares, seed, stratify=spec.stratify), strict=True))
+        counted = kind_of(amounts.values()) == "counts"
+        parts = draw(dataset, pool, shares, seed, stratify=spec.stratify, totals_first=counted)
+        splits = dict(zip(amounts, parts, strict=True))
     return {name: indices for name, indices in splits.items() if name != "unused"}
 
 

@@ -26,11 +26,14 @@ def test_whole_totals_are_met(counts, data):
     train = data.draw(st.integers(classes, total - 1))
     test = data.draw(st.integers(1, total - train))
     numbers = np.array([train, test, total - train - test])
-    found = quotas(np.array(counts), numbers / total)
+    found = quotas(np.array(counts), numbers / total, totals_first=True)
     assert found.sum(1).tolist() == counts
+    assert found.sum(0).tolist() == numbers.tolist()
     assert (found[:, 0] >= 1).all()
+    assert (found >= 0).all()
     if all(count * train >= total for count in counts):  # no class needs more than its share for a training example
-        assert found.sum(0).tolist() == numbers.tolist()
+        assert np.abs(found - np.multiply.outer(counts, numbers / total)).max() < 1 + 1e-9
+        assert found.tolist() == quotas(np.array(counts), numbers / total).tolist()
 
 
 @given(counts=COUNTS, folds=st.integers(2, 12))

@@ -166,8 +166,8 @@ def test_numbers_of_examples(counts, numbers, rest, seed):
     assert set(y[splits["train"]]) == set(y)
     joined = np.concatenate(list(splits.values()))
     assert len(np.unique(joined)) == len(joined) == (total if rest == "test" else train + validation + test)
+    assert [len(splits["train"]), len(splits["validation"])] == [train, validation]
     if all(count == 0 or count * train >= total for count in counts):
-        assert [len(splits["train"]), len(splits["validation"])] == [train, validation]
         for indices in splits.values():
             of_class = np.bincount(y[indices], minlength=len(counts))
             assert np.abs(of_class - np.multiply(counts, len(indices) / total)).max() < 1

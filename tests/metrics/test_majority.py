@@ -18,6 +18,7 @@ def report(matrix):
 
 @given(arrays.arrays(np.int64, (3, 3), elements=st.integers(0, 9)).filter(lambda matrix: matrix.sum()))
 @pytest.mark.filterwarnings("ignore:y_pred contains classes not in y_true")
+@pytest.mark.filterwarnings("ignore:A single label was found")
 def test_balanced_accuracy_is_scikit_learns(matrix):
     true, predicted = np.repeat(np.indices((3, 3)).reshape(2, 9), matrix.reshape(9), axis=1)
     expected = balanced_accuracy_score(true, predicted)
