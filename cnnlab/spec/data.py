@@ -6,6 +6,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
 from cnnlab.spec.augment import Augmentation
+from cnnlab.spec.balance import ClassWeights
 from cnnlab.spec.split import Split
 from cnnlab.spec.types import (
     Bool,
@@ -47,6 +48,10 @@ class DataSpec(Frozen):
     normalize: Bool = Field(default=True, description="mean 0 and deviation 1 per channel, as in the training split")
     batch_size: PositiveInt = Field(default=64, description="default: 64, or all of a smaller training split")
     augment: tuple[Augmentation, ...] = ()
+    sampling: ClassWeights | None = Field(
+        default=None,
+        description="balanced, or class: weight (1 where it is not named); default: each example once an epoch",
+    )
 
     @property
     def where(self) -> str:

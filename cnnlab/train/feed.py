@@ -6,7 +6,7 @@ from typing import Any
 
 import jax
 
-from cnnlab.data.batches import Batch, epoch_places, order, training_batch
+from cnnlab.data.batches import Batch, epoch_order, epoch_places, training_batch
 from cnnlab.data.prepare import Prepared
 from cnnlab.spec.schema import Experiment
 from cnnlab.train import devices
@@ -52,7 +52,7 @@ class Feed:
     def begin(self, epoch: int, state: State) -> None:
         """Makes the epoch's order; `advance` then goes along it. The state is any that the steps may be given."""
         started = time.perf_counter()
-        self._order = order(self._seed, epoch, self._prepared.counts["train"])
+        self._order = epoch_order(self._prepared, self._seed, epoch)
         self._steps, self._ready = self._program.steps_of(epoch), None
         if self._examples is not None:
             places = epoch_places(self._prepared, self._order, self._batch_size)
