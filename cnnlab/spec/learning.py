@@ -22,7 +22,7 @@ def learning(experiment: Experiment) -> Contradictions:
         yield ("optimizer", "nesterov"), "nesterov needs a momentum above 0"
     stopping, average = experiment.train.early_stopping, experiment.train.average
     if stopping and stopping.patience and stopping.patience > epochs:
-        message = f"{stopping.patience} epochs of patience, and train.epochs is {epochs}"
+        message = f"{stopping.patience} epochs of patience, and train.epochs is {epochs}; lower it, or leave it out"
         yield ("train", "early_stopping", "patience"), message
     if average and average.from_epoch >= epochs:
         yield ("train", "average", "from_epoch"), _never_comes(average.from_epoch, epochs)

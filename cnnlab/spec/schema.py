@@ -6,23 +6,21 @@ from pydantic import BeforeValidator, Discriminator, Field, Tag
 
 from cnnlab.spec.architectures import ARCHITECTURES, Architecture, ModelSpec, architecture_tag, tagged
 from cnnlab.spec.data import (
-    SOURCES,
+    ArrayRecord,
     Cifar10,
     Cifar100,
     Csv,
     Digits,
-    Gaussians,
+    Hdf5,
+    HuggingFace,
     Idx,
     ImageFolder,
     NoData,
     Npy,
     Npz,
-    Shapes,
-    Sines,
-    Spheres,
-    Spirals,
-    TwoMoons,
+    TFRecord,
 )
+from cnnlab.spec.generators import DigitScenes, Function, Gaussians, Shapes, Sines, Spheres, Spirals, TwoMoons
 from cnnlab.spec.losses import Loss
 from cnnlab.spec.optimizers import (
     LAMB,
@@ -39,6 +37,7 @@ from cnnlab.spec.optimizers import (
     RAdam,
     RMSProp,
 )
+from cnnlab.spec.sources import SOURCES
 from cnnlab.spec.tasks import (
     FIGURES,
     TASKS,
@@ -86,14 +85,20 @@ if TYPE_CHECKING:
         | Cifar100
         | Npz
         | Npy
+        | Hdf5
         | ImageFolder
         | Csv
+        | TFRecord
+        | ArrayRecord
+        | HuggingFace
         | TwoMoons
         | Spirals
         | Gaussians
         | Sines
         | Shapes
         | Spheres
+        | DigitScenes
+        | Function
     )
     Model = LayersModel | Architecture
     Optimizer = SGD | Momentum | AdaGrad | RMSProp | Adam | AdamW | RAdam | Lion | LAMB | LARS | Adafactor | Muon

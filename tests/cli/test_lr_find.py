@@ -62,7 +62,7 @@ def test_it_stops_where_the_loss_is_hopeless(small, cnnlab):
          "give data.split.validation a share"),
         (["train.early_stopping.patience=5"],
          "command line: train.early_stopping.patience=5: train.early_stopping.patience: 5 epochs of patience, and "
-         "train.epochs is 4"),
+         "train.epochs is 4; lower it, or leave it out"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_told_in_a_sentence(small, cnnlab, arguments, message):

@@ -60,7 +60,7 @@ ADD_UP = "data.split: train, validation and test must add up to 1, and add up to
          + "optimizer: {learning_rate: {schedule: plateau, ^metric: validation/loss}}",
          f"optimizer.learning_rate.metric: {NEVER}"),
         (SHORTEST + "train: {early_stopping: {^patience: 31}}",
-         "train.early_stopping.patience: 31 epochs of patience, and train.epochs is 30"),
+         "train.early_stopping.patience: 31 epochs of patience, and train.epochs is 30; lower it, or leave it out"),
         (SHORTEST + "train: {epochs: 4, average: {decay: 0.9, ^from_epoch: 4}}",
          "train.average.from_epoch: epoch 4 never comes: train.epochs is 4, counted from 0"),
         (SHORTEST + "optimizer: {name: lars, momentum: 0, ^nesterov: true}",
