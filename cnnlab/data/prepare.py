@@ -61,7 +61,7 @@ def prepare(data: Data, base: Path, seed: int) -> Prepared:
     dataset = load(data, base)
     splits = split(dataset, data.split, seed)
     count = len(splits["train"])
-    if data.batch_size > count and "batch_size" in data.model_fields_set:
+    if "batch_size" in data.model_fields_set and data.batch_size != "all" and data.batch_size > count:
         message = f"data.batch_size is {data.batch_size:,}, and the training split has {count:,} examples"
         raise SpecError(message, hint=f"at most {count:,}")
     if data.augment:

@@ -89,7 +89,7 @@ def find_network(target: Path, overrides: list[str], shape: tuple[int, ...] | No
         if overrides:
             message = f"a run cannot be overridden: {overrides[0]}"
             raise SpecError(message, where=str(target), hint=f"name its spec: {run.spec}")
-        data, experiment = run.read_json(run.data), load(run.resolved)
+        data, experiment = run.read_json(run.data), load(run.resolved, begun=True)
         task = made(experiment, data)
         if shape is not None:
             return network(_without_input(experiment), shape, task.outputs)

@@ -70,7 +70,7 @@ class Answers:
 def of_run(run: Run, checkpoint: str) -> Predictor:
     """A run's network. Images and arrays go through the run's own preprocessing."""
     description = run_description(run)
-    experiment, data, before = load(run.resolved), run.read_json(run.data), description.preprocessing
+    experiment, data, before = load(run.resolved, begun=True), run.read_json(run.data), description.preprocessing
     assert before is not None
     assert description.classes is not None
     shape = tuple(data["input_shape"])

@@ -19,7 +19,6 @@ def split_contradictions(experiment: Experiment) -> Iterator[tuple[Path, str]]:
             yield from _amounts(split)
         if split.group is not None and getattr(experiment.data, "group_column", None) is not None:
             yield (*HERE, "group"), "data.group_column says which examples belong together; keep one of the two"
-        yield from _never_measured(split, experiment)
     weights = getattr(experiment.loss, "class_weights", None)
     if weights == "balanced" and experiment.data.sampling == "balanced":
         message = "loss.class_weights is balanced too, and each of the two evens the classes out alone; keep one"
@@ -90,12 +89,3 @@ def _total(shares: dict[str, Amount], rests: list[str]) -> Iterator[tuple[Path, 
         yield HERE, f"train, validation and test must add up to 1, and add up to {total:g}"
     elif rests and total > 1 - 1e-9:
         yield HERE, f"the shares add up to {total:g}, and nothing is left for {rests[0]}, which has the rest"
-
-
-def _never_measured(split: Split, experiment: Experiment) -> Iterator[tuple[Path, str]]:
-    stopping = experiment.train.early_stopping
-    if stopping is None or not stopping.metric.startswith("validation/") or experiment.data.source != "digits":
-        return
-    if split.folds is None and split.train is not None and "validation" not in split.amounts:
-        path = ("train", "early_stopping", "metric")
-        yield path, f"{stopping.metric} is never measured: data.split.validation is 0; watch train/loss"

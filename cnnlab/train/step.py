@@ -21,8 +21,7 @@ from cnnlab.layers import recompute
 from cnnlab.layers.initialize import Initializer
 from cnnlab.layers.mode import Mode
 from cnnlab.models import build
-from cnnlab.optim.optimizers import begun_anew, optimizer
-from cnnlab.optim.schedules import Rate, schedule
+from cnnlab.optim.schedules import Rate
 from cnnlab.spec.schema import Experiment
 from cnnlab.tasks import made, task_of
 from cnnlab.tasks.task import Outcome, Task
@@ -30,6 +29,7 @@ from cnnlab.train import devices
 from cnnlab.train.freeze import frozen_mask, hold_statistics
 from cnnlab.train.precision import forward, inference
 from cnnlab.train.state import State, initial, split
+from cnnlab.train.update import Update
 
 Values = Array | np.ndarray
 
@@ -70,9 +70,18 @@ class Program:
     evaluate: Callable[[Any, Any, Values, Values], Outcome]
     host_state: State
     steps_per_epoch: int
+    update: Update
     rate: Rate
     mesh: Mesh | None
+    judged: Callable[[State], tuple[Any, Any]] | None
     task: Task
+
+    def seen(self, state: State) -> State:
+        """The state with the weights and statistics by which the network is judged: its average's, where it has one."""
+        if self.judged is None:
+            return state
+        params, stats = self.judged(state)
+        return state._replace(params=params, stats=stats)
 
     @property
     def initial_state(self) -> State:
@@ -112,8 +121,11 @@ class Sizes:
         return cls(tuple(data["input_shape"]), made(experiment, data), data["counts"]["train"], mean, std)
 
 
-def compile_program(experiment: Experiment, sizes: Sizes) -> Program:
-    """Build the model and its step for the data. Nothing is compiled before the first call."""
+def compile_program(experiment: Experiment, sizes: Sizes, rate: Rate | None = None) -> Program:
+    """Build the model and its step for the data. Nothing is compiled before the first call.
+
+    `rate` of the update replaces the spec's learning rate.
+    """
     kernels.enable()
     spec = experiment.model
     model = build(spec, sizes.input_shape, sizes.task.outputs, init=Initializer(experiment.seed))
@@ -121,22 +133,23 @@ def compile_program(experiment: Experiment, sizes: Sizes) -> Program:
     hold_statistics(model, spec.freeze)
     frozen_graph, *_ = split(model)
     steps = steps_per_epoch(sizes.examples, experiment.data.batch_size)
-    rate = schedule(experiment.optimizer.learning_rate, steps_per_epoch=steps, epochs=experiment.train.epochs)
-    transform = optimizer(experiment.optimizer, rate)
+    update = Update(experiment, steps, rate)
     mesh = devices.mesh_for(experiment.data.batch_size)
     step = partial(_train_step, frozen_graph, frozen_mask(params, spec.freeze), None)
     first = None if spec.unfreeze_at_epoch is None else spec.unfreeze_at_epoch * steps
     unfrozen = partial(_train_step, graph, frozen_mask(params, ()), first)
-    rest = (transform, experiment, sizes, mesh)
+    rest = (update, experiment, sizes, mesh)
     return Program(
         _compiled(partial(step, *rest), steps, experiment, mesh),
         None if first is None else _compiled(partial(unfrozen, *rest), steps, experiment, mesh),
         spec.unfreeze_at_epoch,
         jax.jit(partial(_evaluate, graph, experiment, sizes, mesh), compiler_options=kernels.compiler_options()),
-        initial(params, stats, transform, sizes.task),
+        initial(params, stats, update.begun(params, stats), sizes.task),
         steps,
-        jax.jit(rate),
+        update,
+        jax.jit(update.rate),
         mesh,
+        None if update.judged is None else jax.jit(update.judged),
         sizes.task,
     )
 
@@ -162,7 +175,7 @@ def _train_step(
     graph: nnx.GraphDef,
     frozen: Any,
     first_step: int | None,
-    transform: optax.GradientTransformation,
+    update: Update,
     experiment: Experiment,
     sizes: Sizes,
     mesh: Mesh | None,
@@ -193,24 +206,16 @@ def _train_step(
         return mean + task.penalty(model, x), (output, losses, stats)
 
     (loss, (output, losses, stats)), gradient = jax.value_and_grad(mean_loss, has_aux=True)(state.params)
-    before = state.optimizer
-    if first_step is not None:
-        before = begun_anew(transform, before, state.params, state.step == first_step)
-    updates, optimizer_state = transform.update(gradient, before, state.params)
-    # Weight decay, and the moments of an optimizer, would move what has no gradient.
-    updates = jax.tree.map(lambda update, still: jnp.zeros_like(update) if still else update, updates, frozen)
-    params = optax.apply_updates(state.params, updates)
+    moved = update.after(state, gradient, stats, mask.sum(), frozen, first_step)
     limit = UNREASONABLE * task.guessing
     fine = (loss <= limit) & jnp.isfinite(optax.tree.norm(gradient))  # a NaN is not <= anything
     first = ~fine & (state.diverged_at < 0)
-    return State(
-        params,
-        stats,
-        optimizer_state,
-        task.added(state.sums, output, y, losses, mask),
-        state.step + 1,
-        jnp.where(first, state.step + 1, state.diverged_at),
-        jnp.where(first, loss, state.diverged_loss),
+    return state._replace(
+        sums=task.added(state.sums, output, y, losses, mask),
+        step=state.step + 1,
+        diverged_at=jnp.where(first, state.step + 1, state.diverged_at),
+        diverged_loss=jnp.where(first, loss, state.diverged_loss),
+        **moved,
     )
 
 

@@ -9,6 +9,7 @@ HEAD = "data: {source: digits}\n"
 SHORTEST = "data: {source: digits}" + MODEL
 RATE = SHORTEST + "optimizer: {learning_rate: {"
 NEVER = "validation/loss is never measured: data.split.validation is 0; watch train/loss"
+ENDS = "train.early_stopping ends the run after"
 STEP = "optimizer.learning_rate: a step schedule takes one of every_epochs and at_epochs"
 NO_WEIGHTS = "a new head on what? Give model.weights, or leave it out"
 NOTHING_FROZEN = "nothing is frozen: give model.freeze, or leave it out"
@@ -39,6 +40,30 @@ ADD_UP = "data.split: train, validation and test must add up to 1, and add up to
         (RATE.replace("learning_rate", "^learning_rate") + "schedule: step, every_epochs: 3, at_epochs: [2]}}", STEP),
         (RATE + "peak: 0.1, ^end: 0.2}}", "optimizer.learning_rate.end: end 0.2 is above peak 0.1"),
         (SHORTEST + "optimizer: {name: momentum, momentum: 0, ^nesterov: true}",
+         "optimizer.nesterov: nesterov needs a momentum above 0"),
+        (RATE + "schedule: polynomial, peak: 0.1, ^end: 0.2}}",
+         "optimizer.learning_rate.end: end 0.2 is above peak 0.1"),
+        (RATE + "schedule: warm_restarts, ^first_epochs: 31}}",
+         "optimizer.learning_rate.first_epochs: the first cycle takes 31 epochs, and train.epochs is 30"),
+        (RATE + "schedule: one_cycle, start_share: 0.1, ^end_share: 0.2}}",
+         "optimizer.learning_rate.end_share: end_share 0.2 is above start_share 0.1"),
+        (RATE + "schedule: one_cycle, ^warmup_epochs: 1}}",
+         "optimizer.learning_rate.warmup_epochs: unknown key (value 1); "
+         "allowed: end_share, peak, rise, schedule, start_share"),
+        (RATE + "schedule: plateau, ^patience: 30}}",
+         "optimizer.learning_rate.patience: 30 epochs of patience never run out: train.epochs is 30"),
+        (RATE + "schedule: plateau, peak: 0.1, ^smallest: 0.2}}",
+         "optimizer.learning_rate.smallest: smallest 0.2 is above peak 0.1"),
+        (RATE + "schedule: plateau, ^patience: 10}}\ntrain: {early_stopping: {}}",
+         f"optimizer.learning_rate.patience: {ENDS} 10 epochs without a better validation/loss, and this waits for 10"),
+        ("data: {source: digits, split: {train: 0.8, test: 0.2}}" + MODEL
+         + "optimizer: {learning_rate: {schedule: plateau, ^metric: validation/loss}}",
+         f"optimizer.learning_rate.metric: {NEVER}"),
+        (SHORTEST + "train: {early_stopping: {^patience: 31}}",
+         "train.early_stopping.patience: 31 epochs of patience, and train.epochs is 30; lower it, or leave it out"),
+        (SHORTEST + "train: {epochs: 4, average: {decay: 0.9, ^from_epoch: 4}}",
+         "train.average.from_epoch: epoch 4 never comes: train.epochs is 4, counted from 0"),
+        (SHORTEST + "optimizer: {name: lars, momentum: 0, ^nesterov: true}",
          "optimizer.nesterov: nesterov needs a momentum above 0"),
         ("data: {source: digits, split: {train: 0.8, test: 0.2}}" + MODEL
          + "train: {early_stopping: {^metric: validation/loss}}",
@@ -120,6 +145,12 @@ seed: 2
         RATE + "schedule: step, every_epochs: 2}}",
         RATE + "peak: 0.1, end: 0.1}}",
         SHORTEST + "optimizer: {name: momentum, momentum: 0}",
+        SHORTEST + "train: {epochs: 3, early_stopping: {}}",  # a patience that is not stated fits the run
+        SHORTEST + "train: {epochs: 3, early_stopping: {patience: 3}}",  # to choose the best step's metric
+        SHORTEST + "train: {epochs: 3, average: {from_epoch: 2}}",
+        RATE + "schedule: plateau, patience: 8}}\ntrain: {early_stopping: {patience: 9}}",
+        RATE + "schedule: plateau}}\ntrain: {early_stopping: {metric: validation/f1, patience: 2}}",
+        "data: {source: digits, batch_size: all}" + MODEL,
         SHORTEST + "optimizer: {name: momentum, nesterov: true}",
         HEAD + "model: {name: resnet50, weights: a.safetensors, new_head: true}",
         HEAD + "model: {name: resnet50, weights: a.safetensors, new_head: false}",

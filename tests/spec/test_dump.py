@@ -75,6 +75,7 @@ common = {
     "split": splits,
     "resize": per_axis,
     "normalize": st.booleans(),
+    "batch_size": st.one_of(counts, st.just("all")),
     "augment": st.lists(augmentations, max_size=2),
 }
 class_weights = st.one_of(st.just("balanced"), st.dictionaries(st.text(), positive, min_size=1))
@@ -90,12 +91,20 @@ schedules = st.one_of(
     positive,
     keys({"schedule": st.just("constant")}, peak=positive),
     keys({"schedule": st.just("step"), "at_epochs": st.just([1])}, factor=st.just(0.5)),
+    keys({"schedule": st.sampled_from(["exponential", "inverse", "polynomial", "one_cycle"])}, peak=positive),
+    keys({"schedule": st.just("plateau"), "patience": st.just(1)}, metric=st.just("train/loss")),
     keys(peak=positive, warmup_epochs=st.floats(0, 1)),
 )
 optimizers = st.one_of(
     keys({"name": st.just("sgd")}, learning_rate=schedules, clip_norm=positive),
     keys({"name": st.just("momentum")}, momentum=st.floats(0.1, 0.9), nesterov=st.booleans()),
     keys(learning_rate=schedules, weight_decay=rates, beta1=rates, epsilon=positive),
+    keys(
+        {"name": st.sampled_from(["lion", "lamb", "lars", "adafactor", "muon", "radam", "rmsprop", "adagrad"])},
+        accumulate=counts,
+        lookahead=keys(steps=counts, rate=st.floats(0.1, 1)),
+        clip_value=positive,
+    ),
 )
 factors = st.one_of(st.just("balanced"), st.dictionaries(st.text(min_size=1), positive, max_size=2))
 losses = st.one_of(
@@ -105,7 +114,7 @@ losses = st.one_of(
     keys({"name": st.just("sum"), "of": st.just(["dice", {"name": "focal"}])}, weights=st.just([1, 0.5]), l2=rates),
 )
 stopping = keys(  # of a split that every spec has
-    {"metric": st.sampled_from(["train/loss", "train/accuracy"])}, patience=counts, min_delta=positive
+    {"metric": st.sampled_from(["train/loss", "train/accuracy"])}, patience=st.just(2), min_delta=positive
 )
 experiments = keys(
     {"model": models},
@@ -118,6 +127,7 @@ experiments = keys(
     train=keys(
         epochs=st.integers(2, 1000),
         early_stopping=stopping,
+        average=keys(decay=st.floats(0.1, 0.999), from_epoch=st.integers(0, 1)),
         checkpoint_every=counts,
         remat=st.booleans(),
     ),

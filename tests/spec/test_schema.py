@@ -29,6 +29,7 @@ DEFAULTS = {
         "name": "adamw",
         "learning_rate": {"schedule": "cosine", "peak": 0.001, "warmup_epochs": 1.0, "end": 0.0},
         "weight_decay": 0.01,
+        "accumulate": 1,
         "layer_rates": {},
         "beta1": 0.9,
         "beta2": 0.999,
