@@ -1,0 +1,98 @@
+"""Whether a spec's `augment` and `crop` fit the data, said before anything runs."""
+
+from collections.abc import Collection, Sequence
+
+from cnnlab.data.resize import size_per_axis
+from cnnlab.errors import SpecError
+from cnnlab.spec.augment import Augmentation
+
+_PIXELS = ("brightness", "contrast", "saturation", "hue", "rand_augment")
+_PLANES = ("rotate", "shear")
+
+
+def check_augmentations(
+    entries: Sequence[Augmentation],
+    shape: tuple[int, ...],
+    *,
+    pixels: bool,
+    crop: tuple[int, ...] | None = None,
+    targets: Collection[str] = (),
+) -> None:
+    """SpecError where an entry does not fit examples of the `shape` (*spatial, channel), of a vector (length,).
+
+    pixels: whether they are uint8; crop: what evaluation cuts out, which training has to end at; targets: what there
+    is to learn beside a class ("mask", "boxes").
+    """
+    *spatial, channels = shape
+    size, cropped = tuple(spatial), False
+    for i, entry in enumerate(entries):
+        where = f"data.augment[{i}]"
+        if not spatial:
+            _check_vectors(entry, where)
+            continue
+        _check_kind(entry, len(spatial), channels, where, pixels=pixels, targets=targets)
+        if entry.shift is not None and entry.shift >= min(size):
+            message = f"shift: {entry.shift}, and the examples are {_by(size)}: nothing may be left of them"
+            raise SpecError(message, where=where, hint=f"at most {min(size) - 1}")
+        if entry.cutout is not None:
+            _check_within(size_per_axis(entry.cutout.size, len(size), f"{where}.cutout"), size, where, "cutout")
+        if entry.random_crop is not None:
+            wanted, padding = size_per_axis(entry.random_crop.size, len(size), where), entry.random_crop.padding
+            _check_within(wanted, tuple(n + 2 * padding for n in size), where, "random_crop")
+            size, cropped = wanted, True
+        if entry.random_resized_crop is not None:
+            size, cropped = size_per_axis(entry.random_resized_crop.size, len(size), where), True
+    final = crop or tuple(spatial)
+    if cropped and size != final:
+        message = f"training ends with examples of {_by(size)}, and evaluation sees {_by(final)}"
+        raise SpecError(message, where="data.augment", hint=f"give data.crop: {list(size)}, or crop to {list(final)}")
+    if crop is not None:
+        _check_within(crop, tuple(spatial), "data.crop", "")
+    if crop is not None:
+        _check_within(crop, size, "data.augment", "data.crop")
+
+
+def _check_vectors(entry: Augmentation, where: str) -> None:
+    if entry.noise is None and entry.mixup is None:
+        message = f"{entry.word}, and the examples are vectors, which have no spatial axis"
+        raise SpecError(message, where=where, hint="only noise and mixup fit vectors")
+
+
+def _check_kind(
+    entry: Augmentation, axes: int, channels: int, where: str, *, pixels: bool, targets: Collection[str]
+) -> None:
+    """That such examples can be changed so at all."""
+    word = entry.word
+    if word in _PLANES and axes < 2:
+        message = f"{word}, and the examples have one spatial axis"
+        raise SpecError(message, where=where, hint=f"{word} is for images and volumes")
+    if word == "rand_augment" and axes != 2:
+        message = f"rand_augment, and the examples have {axes} spatial axes"
+        raise SpecError(message, where=where, hint="its operations are for images")
+    if entry.flip in ("vertical", "both") and axes < 2:
+        message = f"flip: {entry.flip}, and the examples have one spatial axis"
+        raise SpecError(message, where=where, hint="flip: horizontal mirrors it")
+    if word in _PIXELS and not pixels:
+        message = f"{word}, and the examples are float32, of which nobody says what is black or white"
+        raise SpecError(message, where=where, hint="give uint8 images, from 0 to 255")
+    if word in ("saturation", "hue") and channels != 3:
+        message = f"{word}, and the examples have {channels} channel{'s' * (channels != 1)}"
+        raise SpecError(message, where=where, hint="it is for red, green and blue")
+    if word == "rand_augment" and channels not in (1, 3):
+        message = f"rand_augment, and the examples have {channels} channels"
+        raise SpecError(message, where=where, hint="it is for grey and for coloured images")
+    spoilt = [name for name in ("mask", "boxes") if name in targets]
+    if word == "cutmix" and spoilt:
+        message = f"cutmix, and the targets are {' and '.join(spoilt)}, of which an area is no share"
+        raise SpecError(message, where=where, hint="mixup mixes these too")
+
+
+def _check_within(wanted: tuple[int, ...], size: tuple[int, ...], where: str, word: str) -> None:
+    if any(out > n for out, n in zip(wanted, size, strict=True)):
+        of = f"{word}: " if word else ""
+        message = f"{of}{_by(wanted)}, and the examples are {_by(size)} there"
+        raise SpecError(message, where=where, hint="it can be as large at most")
+
+
+def _by(size: tuple[int, ...]) -> str:
+    return " x ".join(map(str, size))
