@@ -43,7 +43,8 @@ def move(sample: Sample, keys: Sequence[Array], entries: Sequence[Augmentation])
     if all(entry.shift is not None or entry.flip is not None for entry in entries):
         for own, entry in zip(keys, entries, strict=True):
             if entry.shift is not None:
-                sample = crop_at(sample, integers(own, 0, 2 * entry.shift + 1, (axes,)), sample.spatial, entry.shift)
+                starts = entry.shift - _offsets(own, entry.shift, axes)
+                sample = crop_at(sample, starts, sample.spatial, entry.shift)
             elif entry.flip is not None:
                 sample = flipped(sample, _mirrored(own, entry.flip, axes))
         return sample
@@ -55,7 +56,7 @@ def move(sample: Sample, keys: Sequence[Array], entries: Sequence[Augmentation])
 
 def _affine(keys: Array, entry: Augmentation, axes: int) -> Affine:
     if entry.shift is not None:
-        return shifted(integers(keys, -entry.shift, entry.shift + 1, (axes,)).astype(jnp.float32))
+        return shifted(_offsets(keys, entry.shift, axes).astype(jnp.float32))
     if entry.rotate is not None:
         return turned(keys, uniform(keys, -entry.rotate, entry.rotate), axes)
     if entry.flip is not None:
@@ -65,6 +66,10 @@ def _affine(keys: Array, entry: Augmentation, axes: int) -> Affine:
         return scaled(jnp.exp(uniform(keys, low, high)), axes)
     assert entry.shear is not None
     return sheared(uniform(keys, -entry.shear, entry.shear, (axes * (axes - 1),)), axes)
+
+
+def _offsets(keys: Array, pixels: int, axes: int) -> Array:
+    return integers(keys, -pixels, pixels + 1, (axes,))
 
 
 def _linear(matrix: Array) -> Affine:

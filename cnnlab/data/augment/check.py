@@ -25,6 +25,8 @@ def check_augmentations(
     """
     *spatial, channels = shape
     size, cropped = tuple(spatial), False
+    if crop is not None:
+        _check_within(crop, size, "data.crop")
     for i, entry in enumerate(entries):
         where = f"data.augment[{i}]"
         if not spatial:
@@ -34,22 +36,19 @@ def check_augmentations(
         if entry.shift is not None and entry.shift >= min(size):
             message = f"shift: {entry.shift}, and the examples are {_by(size)}: nothing may be left of them"
             raise SpecError(message, where=where, hint=f"at most {min(size) - 1}")
-        if entry.cutout is not None:
-            _check_within(size_per_axis(entry.cutout.size, len(size), f"{where}.cutout"), size, where, "cutout")
-        if entry.random_crop is not None:
-            wanted, padding = size_per_axis(entry.random_crop.size, len(size), where), entry.random_crop.padding
-            _check_within(wanted, tuple(n + 2 * padding for n in size), where, "random_crop")
+        window = entry.cutout or entry.random_crop or entry.random_resized_crop
+        if window is None:
+            continue
+        wanted = size_per_axis(window.size, len(size), f"{where}.{entry.word}")
+        if entry.random_resized_crop is None:
+            padding = 0 if entry.random_crop is None else entry.random_crop.padding
+            _check_within(wanted, size, f"{where}: {entry.word}", padding)
+        if entry.cutout is None:
             size, cropped = wanted, True
-        if entry.random_resized_crop is not None:
-            size, cropped = size_per_axis(entry.random_resized_crop.size, len(size), where), True
     final = crop or tuple(spatial)
     if cropped and size != final:
         message = f"training ends with examples of {_by(size)}, and evaluation sees {_by(final)}"
         raise SpecError(message, where="data.augment", hint=f"give data.crop: {list(size)}, or crop to {list(final)}")
-    if crop is not None:
-        _check_within(crop, tuple(spatial), "data.crop", "")
-    if crop is not None:
-        _check_within(crop, size, "data.augment", "data.crop")
 
 
 def _check_vectors(entry: Augmentation, where: str) -> None:
@@ -87,10 +86,9 @@ def _check_kind(
         raise SpecError(message, where=where, hint="mixup mixes these too")
 
 
-def _check_within(wanted: tuple[int, ...], size: tuple[int, ...], where: str, word: str) -> None:
-    if any(out > n for out, n in zip(wanted, size, strict=True)):
-        of = f"{word}: " if word else ""
-        message = f"{of}{_by(wanted)}, and the examples are {_by(size)} there"
+def _check_within(wanted: tuple[int, ...], size: tuple[int, ...], where: str, padding: int = 0) -> None:
+    if any(out > n + 2 * padding for out, n in zip(wanted, size, strict=True)):
+        message = f"{_by(wanted)}, and the examples are {_by(tuple(n + 2 * padding for n in size))} there"
         raise SpecError(message, where=where, hint="it can be as large at most")
 
 

@@ -1,5 +1,7 @@
 """Maps of space against SciPy; what image, mask and boxes do together; the draws by their distribution."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -22,14 +24,15 @@ def keys(count: int, seed: int = 0):
     return example_keys(seed, 0, jnp.arange(count))
 
 
-def entries(*given: dict) -> tuple[Augmentation, ...]:
-    return tuple(Augmentation(**entry) for entry in given)
+@partial(jax.jit, static_argnums=1)
+def drawn(sample: Sample, given: tuple[Augmentation, ...], seed) -> Sample:
+    key = jax.random.key(seed)
+    own = [fold(jax.random.split(key, len(sample.x)), i) for i in range(len(given))]
+    return move(sample, own, given)
 
 
 def moved(x, *given: dict, mask=None, boxes=None, seed=0) -> Sample:
-    own = [fold(keys(len(x), seed), i) for i in range(len(given))]
-    parts = [None if part is None else jnp.asarray(part) for part in (x, mask, boxes)]
-    return jax.jit(lambda sample: move(sample, own, entries(*given)))(Sample(*parts))
+    return drawn(Sample(x, mask, boxes), tuple(Augmentation(**entry) for entry in given), np.uint32(seed))
 
 
 def affine_as_scipy(image: np.ndarray, back: np.ndarray, offset: np.ndarray, *, order: int, fill: int) -> np.ndarray:

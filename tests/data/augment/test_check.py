@@ -1,0 +1,112 @@
+"""What does not fit the data is said, as a sentence."""
+
+import pytest
+
+from cnnlab.data.augment import check_augmentations
+from cnnlab.errors import SpecError
+from cnnlab.spec.augment import Augmentation
+
+FITS = [
+    (["shift: 7", "rotate", "scale", "shear", "flip: both", "noise", "blur", "cutout"], (8, 9, 1), {"pixels": False}),
+    (["brightness", "contrast", "saturation", "hue", "rand_augment", "mixup", "cutmix"], (8, 9, 3), {}),
+    (["shift: 3", "flip: horizontal", "scale", "noise", "blur", "cutout", "crop", "mixup"], (6, 1), {"crop": (4,)}),
+    (["shift: 3", "rotate", "shear", "flip: both", "crop"], (6, 6, 6, 1), {"crop": (4, 4, 4)}),
+    (["noise", "mixup"], (5,), {"pixels": False}),
+    (["shift: 1"], (6, 6, 1), {"crop": (5, 4)}),
+    (["crop: 8"], (6, 6, 1), {"crop": (6, 6)}),
+    (["resized", "crop"], (9, 9, 1), {"crop": (4, 4)}),
+    (["mixup"], (9, 9, 1), {"targets": {"mask", "boxes"}}),
+]
+WORDS = {
+    "rotate": {"rotate": 10},
+    "scale": {"scale": 1.1},
+    "shear": {"shear": 5},
+    "noise": {"noise": 0.1},
+    "blur": {"blur": 1},
+    "cutout": {"cutout": 2},
+    "crop": {"random_crop": 4},
+    "crop: 8": {"random_crop": {"size": 6, "padding": 2}},
+    "resized": {"random_resized_crop": 5},
+    "brightness": {"brightness": 0.1},
+    "contrast": {"contrast": 0.1},
+    "saturation": {"saturation": 0.1},
+    "hue": {"hue": 0.1},
+    "rand_augment": {"rand_augment": {}},
+    "mixup": {"mixup": 0.2},
+    "cutmix": {"cutmix": 1},
+}
+
+
+def entry(word: str) -> Augmentation:
+    if word in WORDS:
+        return Augmentation.model_validate(WORDS[word])
+    key, value = word.split(": ")
+    return Augmentation.model_validate({key: int(value) if value.isdigit() else value})
+
+
+@pytest.mark.parametrize(("words", "shape", "more"), FITS)
+def test_augmentations_that_fit(words, shape, more):
+    check_augmentations([entry(word) for word in words], shape, **{"pixels": True, **more})
+
+
+VECTORS = "and the examples are vectors, which have no spatial axis; only noise and mixup fit vectors"
+
+
+@pytest.mark.parametrize(
+    ("given", "shape", "more", "message"),
+    [
+        ({"shift": 8}, (9, 8, 1), {}, "shift: 8, and the examples are 9 x 8: nothing may be left of them; at most 7"),
+        ({"shift": 1}, (5,), {}, f"shift, {VECTORS}"),
+        ({"flip": "horizontal"}, (5,), {}, f"flip, {VECTORS}"),
+        ({"cutmix": 1}, (5,), {}, f"cutmix, {VECTORS}"),
+        ({"rotate": 5}, (9, 1), {}, "rotate, and the examples have one spatial axis; rotate is for images and volumes"),
+        ({"shear": 5}, (9, 1), {}, "shear, and the examples have one spatial axis; shear is for images and volumes"),
+        ({"rand_augment": {}}, (4, 4, 4, 1), {},
+         "rand_augment, and the examples have 3 spatial axes; its operations are for images"),
+        ({"rand_augment": {}}, (4, 4, 2), {},
+         "rand_augment, and the examples have 2 channels; it is for grey and for coloured images"),
+        ({"flip": "vertical"}, (9, 1), {},
+         "flip: vertical, and the examples have one spatial axis; flip: horizontal mirrors it"),
+        ({"flip": "both"}, (9, 1), {},
+         "flip: both, and the examples have one spatial axis; flip: horizontal mirrors it"),
+        ({"hue": 0.1}, (9, 9, 1), {}, "hue, and the examples have 1 channel; it is for red, green and blue"),
+        ({"saturation": 1}, (9, 9, 4), {},
+         "saturation, and the examples have 4 channels; it is for red, green and blue"),
+        ({"brightness": 0.1}, (9, 9, 1), {"pixels": False},
+         "brightness, and the examples are float32, of which nobody says what is black or white; "
+         "give uint8 images, from 0 to 255"),
+        ({"cutout": [9, 3]}, (8, 8, 1), {},
+         "cutout: 9 x 3, and the examples are 8 x 8 there; it can be as large at most"),
+        ({"random_crop": 12}, (8, 8, 1), {},
+         "random_crop: 12 x 12, and the examples are 8 x 8 there; it can be as large at most"),
+        ({"cutmix": 1}, (8, 8, 1), {"targets": {"mask"}},
+         "cutmix, and the targets are mask, of which an area is no share; mixup mixes these too"),
+    ],
+)  # fmt: skip
+def test_augmentations_that_do_not_fit(given, shape, more, message):
+    entries = [entry("noise"), Augmentation.model_validate(given)]
+    with pytest.raises(SpecError) as raised:
+        check_augmentations(entries, shape, **{"pixels": True, **more})
+    assert str(raised.value) == f"data.augment[1]: {message}"
+
+
+@pytest.mark.parametrize(
+    ("word", "crop", "message"),
+    [
+        ("crop", None, "data.augment: training ends with examples of 4 x 4, and evaluation sees 8 x 9; "
+                       "give data.crop: [4, 4], or crop to [8, 9]"),
+        ("resized", (4, 4), "data.augment: training ends with examples of 5 x 5, and evaluation sees 4 x 4; "
+                            "give data.crop: [5, 5], or crop to [4, 4]"),
+        ("noise", (9, 9), "data.crop: 9 x 9, and the examples are 8 x 9 there; it can be as large at most"),
+    ],
+)  # fmt: skip
+def test_training_and_evaluation_are_of_one_size(word, crop, message):
+    with pytest.raises(SpecError) as raised:
+        check_augmentations([entry(word)], (8, 9, 1), pixels=True, crop=crop)
+    assert str(raised.value) == message
+
+
+def test_one_number_per_axis():
+    wrong = Augmentation.model_validate({"random_crop": [4, 4, 4]})
+    with pytest.raises(SpecError, match=r"data\.augment\[0\]\.random_crop has 3 numbers, \[4, 4, 4\], and the data 2"):
+        check_augmentations([wrong], (8, 9, 1), pixels=True)
