@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from cnnlab.data.crop import centre, centred_target, crop_size
 from cnnlab.data.dataset import Dataset, load
 from cnnlab.data.fingerprint import dataset_fingerprint, split_fingerprint
 from cnnlab.data.memory import processors
@@ -22,18 +23,30 @@ COLUMNS = ["index", "split", "class", "file"]
 
 @dataclass(frozen=True, eq=False)
 class Prepared:
-    """splits: sorted indices by split; mean, std: float32 [channel] of x after scaling uint8 to [0, 1]."""
+    """splits: sorted indices by split; mean, std: float32 [channel] of x after scaling uint8 to [0, 1]; crop: the
+    centre of that size is what evaluation sees, None: all."""
 
     dataset: Dataset
     splits: Mapping[str, np.ndarray]
     mean: np.ndarray
     std: np.ndarray
     notes: tuple[str, ...] = ()
+    crop: tuple[int, ...] | None = None
 
     @property
     def input_shape(self) -> tuple[int, ...]:
-        """(*spatial, channel), without the batch."""
-        return self.dataset.x.shape[1:]
+        """What the network sees: (*spatial, channel), without the batch."""
+        *spatial, channels = self.dataset.x.shape[1:]
+        return (*(self.crop or spatial), channels)
+
+    @property
+    def seen(self) -> np.ndarray:
+        """Every example as evaluation sees it, [example, *input_shape]."""
+        return centre(self.dataset.x, self.crop)
+
+    def seen_target(self, values: np.ndarray, target: str) -> np.ndarray:
+        """The values of a target, "class" or one of the dataset's, as evaluation sees them."""
+        return centred_target(values, target, self.dataset.x.shape[1:-1], self.crop)
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -48,6 +61,7 @@ class Prepared:
 def prepare(data: Data, base: Path, seed: int) -> Prepared:
     """What a spec's `data` asks for; `base` is the spec file's folder. Raises DataError and SpecError."""
     dataset = load(data, base)
+    crop = crop_size(data, dataset.x.shape[1:-1])
     splits = split(dataset, data.split, seed)
     count = len(splits["train"])
     if data.batch_size > count and "batch_size" in data.model_fields_set:
@@ -56,10 +70,11 @@ def prepare(data: Data, base: Path, seed: int) -> Prepared:
     if data.augment:
         from cnnlab.data.augment import check_augmentations  # needs jax, 1.6 s
 
-        check_augmentations(data.augment, dataset.x.shape[1:-1])
+        pixels = dataset.x.dtype == np.uint8
+        check_augmentations(data.augment, dataset.x.shape[1:], pixels=pixels, crop=crop, targets=dataset.targets)
     mean, std = statistics(dataset.x, splits["train"]) if data.normalize else _identity(dataset.x)
     notes = dataset.notes + duplicates_across(dataset, splits) + classes_missing(dataset, splits)
-    return Prepared(dataset, splits, mean, std, notes)
+    return Prepared(dataset, splits, mean, std, notes, crop)
 
 
 def _identity(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -108,6 +123,7 @@ def describe(prepared: Prepared) -> dict[str, Any]:
             name: np.bincount(dataset.y[indices], minlength=classes).tolist() for name, indices in splits.items()
         },
         "fingerprints": _fingerprints(dataset, splits),
+        "evaluation": {"resize": list(dataset.x.shape[1:-1]), "crop": prepared.crop and list(prepared.crop)},
         "normalization": {"mean": prepared.mean.tolist(), "std": prepared.std.tolist()},
         "notes": list(prepared.notes),
     }
@@ -173,4 +189,5 @@ def restore(data: Data, base: Path, splits: Mapping[str, np.ndarray], descriptio
         message = f"the {changed[0]} split is not the one of the training: its fingerprint differs"
         raise DataError(message, where="splits.csv", hint="restore the run's splits.csv and data.json")
     mean, std = (np.array(description["normalization"][key], np.float32) for key in ("mean", "std"))
-    return Prepared(dataset, splits, mean, std, tuple(description["notes"]))
+    crop = crop_size(data, dataset.x.shape[1:-1])
+    return Prepared(dataset, splits, mean, std, tuple(description["notes"]), crop)

@@ -11,7 +11,7 @@ from jax import Array
 from cnnlab.data.augment.boxes import clipped, moved
 from cnnlab.data.augment.crop import crop_at
 from cnnlab.data.augment.resample import grid, linear, nearest
-from cnnlab.data.augment.sample import UNKNOWN, Sample, along, integers, uniform
+from cnnlab.data.augment.sample import UNKNOWN, Sample, along, between, integers, uniform
 from cnnlab.spec.augment import Augmentation
 
 WORDS = ("shift", "rotate", "flip", "scale", "shear")
@@ -58,18 +58,18 @@ def _affine(keys: Array, entry: Augmentation, axes: int) -> Affine:
     if entry.shift is not None:
         return shifted(_offsets(keys, entry.shift, axes).astype(jnp.float32))
     if entry.rotate is not None:
-        return turned(keys, uniform(keys, -entry.rotate, entry.rotate), axes)
+        return turned(uniform(keys, 3), entry.rotate, axes)
     if entry.flip is not None:
         return _linear(jnp.eye(axes) * jnp.where(_mirrored(keys, entry.flip, axes), -1, 1)[:, None, :])
     if entry.scale is not None:
         low, high = (math.log(factor) for factor in entry.scale)
-        return scaled(jnp.exp(uniform(keys, low, high)), axes)
+        return scaled(jnp.exp(between(uniform(keys), low, high)), axes)
     assert entry.shear is not None
-    return sheared(uniform(keys, -entry.shear, entry.shear, (axes * (axes - 1),)), axes)
+    return sheared(between(uniform(keys, axes * (axes - 1)), -entry.shear, entry.shear), axes)
 
 
 def _offsets(keys: Array, pixels: int, axes: int) -> Array:
-    return integers(keys, -pixels, pixels + 1, (axes,))
+    return integers(uniform(keys, axes), 2 * pixels + 1) - pixels
 
 
 def _linear(matrix: Array) -> Affine:
@@ -96,18 +96,29 @@ def sheared(degrees: Array, axes: int) -> Affine:
     return affine
 
 
-def turned(keys: Array, degrees: Array, axes: int) -> Affine:
-    """By the angles [batch]: images counter-clockwise as seen, volumes about a direction that is drawn."""
-    cos, sin = jnp.cos(jnp.deg2rad(degrees)), jnp.sin(jnp.deg2rad(degrees))
+def turned(drawn: Array, largest: float, axes: int) -> Affine:
+    """By an angle up to the largest, in degrees: images in their plane, volumes about a direction that is drawn too.
+
+    drawn: [batch, 3], from 0 to 1.
+    """
+    degrees, height, way = between(drawn.T, -1, 1)
     if axes == 2:
-        return _linear(jnp.stack([jnp.stack([cos, sin], -1), jnp.stack([-sin, cos], -1)], -2))
-    height, way = uniform(keys, -1, 1, (2,)).T  # of a point on the sphere, every one equally likely
+        return turned_by(largest * degrees)
+    # Of a point on the sphere, every one equally likely.
     round_it, radius = jnp.pi * way, jnp.sqrt(1 - height**2)
-    return about(jnp.stack([height, radius * jnp.cos(round_it), radius * jnp.sin(round_it)], -1), cos, sin)
+    direction = jnp.stack([height, radius * jnp.cos(round_it), radius * jnp.sin(round_it)], -1)
+    return about(direction, largest * degrees)
 
 
-def about(direction: Array, cos: Array, sin: Array) -> Affine:
-    """Volumes turned about directions [batch, 3] of length 1 (Rodrigues' formula)."""
+def turned_by(degrees: Array) -> Affine:
+    """Images by the angles [batch], counter-clockwise as seen."""
+    cos, sin = jnp.cos(jnp.deg2rad(degrees)), jnp.sin(jnp.deg2rad(degrees))
+    return _linear(jnp.stack([jnp.stack([cos, sin], -1), jnp.stack([-sin, cos], -1)], -2))
+
+
+def about(direction: Array, degrees: Array) -> Affine:
+    """Volumes by the angles [batch] about the directions [batch, 3] of length 1 (Rodrigues' formula)."""
+    cos, sin = jnp.cos(jnp.deg2rad(degrees)), jnp.sin(jnp.deg2rad(degrees))
     a, b, c = direction.T
     zero = jnp.zeros_like(a)
     cross = jnp.stack([jnp.stack(row, -1) for row in ((zero, -c, b), (c, zero, -a), (-b, a, zero))], -2)
@@ -144,7 +155,7 @@ def _moved_boxes(boxes: Array, affine: Affine, spatial: tuple[int, ...]) -> Arra
 def _mirrored(keys: Array, flip: str, axes: int) -> Array:
     """bool [batch, axis]: which axes are mirrored, each of those that `flip` names with probability 1/2."""
     named = jnp.array([axis - axes in FLIPPED[flip] for axis in range(axes)])
-    return (uniform(keys, 0, 1, (axes,)) < 0.5) & named
+    return (uniform(keys, axes) < 0.5) & named
 
 
 def flipped(sample: Sample, mirrored: Array) -> Sample:

@@ -5,7 +5,7 @@ import math
 import jax.numpy as jnp
 from jax import Array
 
-from cnnlab.data.augment.sample import along, chance, fold, uniform
+from cnnlab.data.augment.sample import along, uniform
 from cnnlab.spec.augment import Blur
 
 REACH = 3  # deviations; beyond lie 0.3 % of the weight
@@ -13,8 +13,8 @@ REACH = 3  # deviations; beyond lie 0.3 % of the weight
 
 def blur(x: Array, keys: Array, entry: Blur) -> Array:
     """Blurred by a deviation up to the entry's, in pixels, with its probability."""
-    drawn = uniform(fold(keys, 0), 0, entry.deviation)
-    deviations = jnp.where(chance(fold(keys, 1), entry.probability), drawn, 0)
+    amount, decides = uniform(keys, 2).T
+    deviations = jnp.where(decides < entry.probability, amount * entry.deviation, 0)
     return blurred(x, deviations, math.ceil(REACH * entry.deviation))
 
 

@@ -3,7 +3,7 @@
 import jax.numpy as jnp
 from jax import Array
 
-from cnnlab.data.augment.sample import along, chance, fold, uniform
+from cnnlab.data.augment.sample import along, between, uniform
 from cnnlab.spec.augment import Augmentation, Enhance
 
 LUMINANCE = (0.299, 0.587, 0.114)  # of red, green, blue: ITU-R 601, Pillow's "L"
@@ -13,8 +13,9 @@ WORDS = ("brightness", "contrast", "saturation", "hue")
 def colour(x: Array, keys: Array, entry: Augmentation) -> Array:
     """One of the four, with a strength that is drawn, for the share of examples that its probability says."""
     if entry.hue is not None:
-        turns = uniform(fold(keys, 0), -entry.hue.turn, entry.hue.turn)
-        return hue(x, jnp.where(chance(fold(keys, 1), entry.hue.probability), turns, 0))
+        amount, decides = uniform(keys, 2).T
+        turns = between(amount, -entry.hue.turn, entry.hue.turn)
+        return hue(x, jnp.where(decides < entry.hue.probability, turns, 0))
     if entry.brightness is not None:
         return brightness(x, _factors(keys, entry.brightness))
     if entry.contrast is not None:
@@ -25,8 +26,9 @@ def colour(x: Array, keys: Array, entry: Augmentation) -> Array:
 
 def _factors(keys: Array, entry: Enhance) -> Array:
     """[batch]: 1 leaves an example as it is."""
-    drawn = uniform(fold(keys, 0), max(0, 1 - entry.strength), 1 + entry.strength)
-    return jnp.where(chance(fold(keys, 1), entry.probability), drawn, 1)
+    amount, decides = uniform(keys, 2).T
+    factors = between(amount, max(0, 1 - entry.strength), 1 + entry.strength)
+    return jnp.where(decides < entry.probability, factors, 1)
 
 
 def blend(x: Array, other: Array, factors: Array) -> Array:

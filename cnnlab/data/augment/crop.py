@@ -8,8 +8,7 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from cnnlab.data.augment.boxes import clipped
-from cnnlab.data.augment.resample import nearest
-from cnnlab.data.augment.sample import UNKNOWN, Sample, fold, integers, uniform
+from cnnlab.data.augment.sample import UNKNOWN, Sample, between, integers, uniform
 from cnnlab.spec.augment import RandomResizedCrop
 
 ATTEMPTS = 10  # at a window that lies inside, as torchvision has it
@@ -18,7 +17,7 @@ ATTEMPTS = 10  # at a window that lies inside, as torchvision has it
 def random_crop(sample: Sample, keys: Array, size: tuple[int, ...], padding: int) -> Sample:
     """A window of `size`, every place equally likely, of the example with `padding` all round: 0, of masks 255."""
     room = jnp.array([n + 2 * padding - out for n, out in zip(sample.spatial, size, strict=True)])
-    return crop_at(sample, integers(keys, 0, room + 1, room.shape), size, padding)
+    return crop_at(sample, integers(uniform(keys, len(size)), room + 1), size, padding)
 
 
 def crop_at(sample: Sample, starts: Array, size: tuple[int, ...], padding: int) -> Sample:
@@ -56,15 +55,15 @@ def _windows(keys: Array, entry: RandomResizedCrop, spatial: tuple[int, ...]) ->
     else as much of the whole as the ratio allows. Every axis but the first has a ratio to it of its own."""
     axes, low, high = len(spatial), *(math.log(ratio) for ratio in entry.ratio)
     sizes = jnp.array(spatial)
-    volume = uniform(fold(keys, 0), *entry.area, (ATTEMPTS, 1)) * math.prod(spatial)
-    ratios = jnp.pad(uniform(fold(keys, 1), low, high, (ATTEMPTS, axes - 1)), ((0, 0), (0, 0), (1, 0)))
+    drawn = uniform(keys, ATTEMPTS + 1, axes)
+    volume = between(drawn[:, 1:, :1], *entry.area) * math.prod(spatial)
+    ratios = jnp.pad(between(drawn[:, 1:, 1:], low, high), ((0, 0), (0, 0), (1, 0)))
     shape = jnp.exp(ratios - ratios.mean(-1, keepdims=True))
     tried = jnp.round(volume ** (1 / axes) * shape).astype(jnp.int32)
     inside = ((tried > 0) & (tried <= sizes)).all(-1)
     first = jnp.take_along_axis(tried, inside.argmax(1)[:, None, None], 1)[:, 0]
     length = jnp.where(inside.any(1)[:, None], first, jnp.array(_largest(spatial, low, high)))
-    where = uniform(fold(keys, 2), 0, 1, (axes,))
-    start = jnp.minimum((where * (sizes - length + 1)).astype(jnp.int32), sizes - length)
+    start = integers(drawn[:, 0], sizes - length + 1)
     return jnp.where(inside.any(1)[:, None], start, (sizes - length) // 2), length
 
 
@@ -83,9 +82,9 @@ def resized_at(sample: Sample, starts: Array, lengths: Array, size: tuple[int, .
     factors = jnp.array(size) / lengths
     mask = sample.mask
     if mask is not None:
-        places = [(jnp.arange(n) + 0.5) / factors[:, i, None] + starts[:, i, None] - 0.5 for i, n in enumerate(size)]
-        full = [jnp.expand_dims(place, [1 + j for j in axes if j != i]) for i, place in enumerate(places)]
-        mask = nearest(mask, [jnp.broadcast_to(place, (len(x), *size)) for place in full], UNKNOWN)
+        for i in axes:
+            places = starts[:, i, None] + (2 * jnp.arange(size[i]) + 1) * lengths[:, i, None] // (2 * size[i])
+            mask = jnp.take_along_axis(mask, jnp.expand_dims(places, [1 + j for j in axes if j != i]), i + 1)
     return Sample(x, mask, _boxes(sample.boxes, size, lambda ends: (ends - starts[:, None]) * factors[:, None]))
 
 

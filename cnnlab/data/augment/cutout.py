@@ -5,21 +5,21 @@ from collections.abc import Sequence
 import jax.numpy as jnp
 from jax import Array
 
-from cnnlab.data.augment.sample import along, chance, fold, integers
+from cnnlab.data.augment.sample import along, integers, uniform
 
 
 def cutout(x: Array, keys: Array, size: Sequence[int], probability: float) -> Array:
     """A window of `size` is 0, with its middle anywhere in the image: at the border less of it is inside."""
-    hidden = chance(fold(keys, 1), probability)
-    inside = window(fold(keys, 0), x.shape[1:-1], jnp.broadcast_to(jnp.array(size), (len(x), len(size))))
-    return jnp.where(along(hidden, x) & inside[..., None], 0, x)
+    drawn = uniform(keys, 1 + len(size))
+    inside = window(drawn[:, 1:], x.shape[1:-1], jnp.array([size]))
+    return jnp.where(along(drawn[:, 0] < probability, x) & inside[..., None], 0, x)
 
 
-def window(keys: Array, spatial: tuple[int, ...], sizes: Array) -> Array:
-    """bool [batch, *spatial], True inside a window of the sizes [batch, axis] (int32), whose middle is any
-    pixel, equally likely."""
+def window(drawn: Array, spatial: tuple[int, ...], sizes: Array) -> Array:
+    """bool [batch, *spatial], True inside a window of the sizes [batch, axis] (int32), whose middle is any pixel,
+    equally likely; drawn: [batch, axis], from 0 to 1."""
     axes = len(spatial)
-    start = integers(keys, 0, jnp.array(spatial), (axes,)) - sizes // 2
+    start = integers(drawn, jnp.array(spatial)) - sizes // 2
     inside = jnp.ones((), bool)
     for i, size in enumerate(spatial):
         place = jnp.arange(size).reshape([-1 if i == j else 1 for j in range(axes)])

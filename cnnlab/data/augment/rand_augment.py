@@ -9,7 +9,7 @@ from jax import Array
 from cnnlab.data.augment import tone
 from cnnlab.data.augment.affine import Affine, resampled
 from cnnlab.data.augment.colour import blend, grey
-from cnnlab.data.augment.sample import Sample, along, chance, fold, integers
+from cnnlab.data.augment.sample import Sample, along, integers, uniform
 from cnnlab.spec.augment import RandAugment
 
 OPERATIONS = (
@@ -34,10 +34,10 @@ SHEAR, TRANSLATE, DEGREES, ENHANCE, BITS = 0.3, 150 / 331, 30.0, 0.9, 4  # at th
 
 def rand_augment(sample: Sample, keys: Array, entry: RandAugment) -> Sample:
     """Images with 1 or 3 channels, values from 0 to 1."""
+    drawn = uniform(keys, entry.number, 2)
     for turn in range(entry.number):
-        own = fold(keys, turn)
-        operation = integers(fold(own, 0), 0, len(OPERATIONS))
-        sign = jnp.where(chance(fold(own, 1), 0.5), 1.0, -1.0)
+        operation = integers(drawn[:, turn, 0], len(OPERATIONS))
+        sign = jnp.where(drawn[:, turn, 1] < 0.5, 1.0, -1.0)
         sample = operate(sample, operation, sign, entry.magnitude / LARGEST)
     return sample
 

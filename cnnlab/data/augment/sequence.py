@@ -13,7 +13,7 @@ from cnnlab.data.augment.crop import random_crop, random_resized_crop
 from cnnlab.data.augment.cutout import cutout
 from cnnlab.data.augment.noise import noise
 from cnnlab.data.augment.rand_augment import rand_augment
-from cnnlab.data.augment.sample import Sample, fold
+from cnnlab.data.augment.sample import Sample, split
 from cnnlab.data.resize import size_per_axis
 from cnnlab.spec.augment import Augmentation
 
@@ -21,10 +21,13 @@ from cnnlab.spec.augment import Augmentation
 def augment(sample: Sample, keys: Array, entries: Sequence[Augmentation], std: Array | np.ndarray) -> Sample:
     """Every entry but mixup and cutmix, which `mix` does, each with keys of its own; keys: [batch], std: [channel] of
     the data. Neighbours that map space are one resampling."""
+    if not entries:
+        return sample
+    every = split(keys, len(entries))
     groups = groupby(enumerate(entries), lambda numbered: numbered[1].word in affine.WORDS)
     for maps_space, group in groups:
         numbers, members = zip(*group, strict=True)
-        own = [fold(keys, number) for number in numbers]
+        own = [every[number] for number in numbers]
         if maps_space:
             sample = affine.move(sample, own, members)
             continue

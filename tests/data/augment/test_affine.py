@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from cnnlab.data.augment import Sample, example_keys
-from cnnlab.data.augment.affine import about, move, resampled, scaled, sheared, shifted, turned
-from cnnlab.data.augment.sample import fold
+from cnnlab.data.augment import Sample
+from cnnlab.data.augment.affine import about, move, resampled, scaled, sheared, shifted, turned, turned_by
+from cnnlab.data.augment.sample import split
 from cnnlab.spec.augment import Augmentation
 
 
@@ -20,15 +20,10 @@ def examples(*shape) -> np.ndarray:
     return np.random.default_rng(0).random(shape, np.float32)
 
 
-def keys(count: int, seed: int = 0):
-    return example_keys(seed, 0, jnp.arange(count))
-
-
 @partial(jax.jit, static_argnums=1)
 def drawn(sample: Sample, given: tuple[Augmentation, ...], seed) -> Sample:
     key = jax.random.key(seed)
-    own = [fold(jax.random.split(key, len(sample.x)), i) for i in range(len(given))]
-    return move(sample, own, given)
+    return move(sample, list(split(jax.random.split(key, len(sample.x)), len(given))), given)
 
 
 def moved(x, *given: dict, mask=None, boxes=None, seed=0) -> Sample:
@@ -54,13 +49,13 @@ def test_turned_as_scipy(shape):
         ndimage.rotate(image, float(angle), axes=(0, 1), reshape=False, order=1, mode="grid-constant")
         for image, angle in zip(x, angles, strict=True)
     ]
-    found = resampled(Sample(jnp.asarray(x)), turned(keys(7), angles, 2))
+    found = resampled(Sample(jnp.asarray(x)), turned_by(angles))
     np.testing.assert_allclose(found.x, expected, atol=2e-5)
 
 
 def test_a_quarter_turn_is_numpys():
     x = examples(1, 6, 6, 1)
-    found = resampled(Sample(jnp.asarray(x)), turned(keys(1), jnp.array([90.0]), 2))
+    found = resampled(Sample(jnp.asarray(x)), turned_by(jnp.array([90.0])))
     np.testing.assert_allclose(found.x[0], np.rot90(x[0]), atol=1e-5)
 
 
@@ -93,17 +88,18 @@ def test_maps_one_after_the_other_are_one_of_scipys(spatial):
 def test_volumes_turn_about_a_direction():
     """About the first axis, a volume turns as each of its slices does."""
     x = examples(1, 3, 6, 7, 1)
-    turn = np.deg2rad(25.0)
-    affine = about(jnp.array([[1.0, 0, 0]]), jnp.array([np.cos(turn)]), jnp.array([np.sin(turn)]))
+    affine = about(jnp.array([[1.0, 0, 0]]), jnp.array([25.0]))
     found = resampled(Sample(jnp.asarray(x)), affine).x
-    slices = resampled(Sample(jnp.asarray(x[0])), turned(keys(3), jnp.full(3, -25.0), 2)).x
-    other = resampled(Sample(jnp.asarray(x[0])), turned(keys(3), jnp.full(3, 25.0), 2)).x
+    slices = resampled(Sample(jnp.asarray(x[0])), turned_by(jnp.full(3, -25.0))).x
+    other = resampled(Sample(jnp.asarray(x[0])), turned_by(jnp.full(3, 25.0))).x
     same = [np.abs(np.asarray(found[0] - each)).max() < 1e-4 for each in (slices, other)]
     assert sorted(same) == [False, True]
 
 
 def test_directions_of_volumes_are_of_no_preference():
-    drawn = turned(keys(4000), jnp.full(4000, 90.0), 3).matrix
+    places = np.random.default_rng(0).random((4000, 3), np.float32)
+    places[:, 0] = 1  # the largest angle
+    drawn = turned(jnp.asarray(places), 90.0, 3).matrix
     np.testing.assert_allclose(drawn @ drawn.swapaxes(1, 2), np.broadcast_to(np.eye(3), (4000, 3, 3)), atol=1e-5)
     np.testing.assert_allclose(np.trace(drawn, axis1=1, axis2=2), 1, atol=1e-5)  # 1 + 2 cos 90
     # Turned by 90 degrees the diagonal holds the squares of the direction's parts: a third each.

@@ -68,7 +68,7 @@ def test_the_weight_of_cutmix_is_the_share_that_is_ones_own(spatial):
     for one in other[..., 0]:
         ends = [slice(places.min(), places.max() + 1) for places in np.nonzero(one)] if one.any() else []
         assert not ends or one[tuple(ends)].all()
-    assert 0.5 < np.asarray(found.weight).mean() < 0.8, "half, and more where windows reach beyond the border"
+    assert 0.5 < np.asarray(found.weight).mean() < 0.9, "half, and more where windows reach beyond the border"
 
 
 def test_of_two_each_example_draws_one_and_some_stay():

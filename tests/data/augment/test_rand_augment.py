@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from PIL import Image, ImageEnhance, ImageOps
+from scipy import ndimage
 
 from cnnlab.data.augment import Sample, example_keys
 from cnnlab.data.augment.rand_augment import OPERATIONS, operate, rand_augment
@@ -59,7 +60,7 @@ def test_each_operation_is_pillows(name, sign):
     moves = name.startswith(("shear", "translate", "rotate"))
     inner = (wanted > 0).all(-1) if moves else np.ones(wanted.shape[:2], bool)
     if moves:
-        inner &= np.roll(inner, 1, 0) & np.roll(inner, -1, 0) & np.roll(inner, 1, 1) & np.roll(inner, -1, 1)
+        inner = ndimage.binary_erosion(inner)
         assert inner.sum() > 100
     np.testing.assert_allclose(np.asarray(found[0])[inner] * 255, wanted[inner], atol=1.7)
 
