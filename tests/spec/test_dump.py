@@ -64,7 +64,19 @@ models = st.one_of(
 splits = st.tuples(st.integers(1, 50), st.integers(0, 25), st.integers(0, 25)).map(
     lambda parts: {key: n / sum(parts) for key, n in zip(("train", "validation", "test"), parts, strict=True)}
 )
-augmentations = st.sampled_from([{"shift": 2}, {"rotate": 10}, {"rotate": 0.5}, {"flip": "both"}, {"noise": 1e-3}])
+augmentations = st.sampled_from(
+    [
+        {"shift": 2},
+        {"rotate": 10},
+        {"rotate": 0.5},
+        {"flip": "both"},
+        {"noise": 1e-3},
+        {"scale": 1.5},
+        {"cutout": [2, 3]},
+        {"mixup": 0.2},
+        {"rand_augment": {}},
+    ]
+)
 common = {
     "split": splits,
     "resize": per_axis,

@@ -2,6 +2,8 @@
 
 from collections.abc import Collection, Sequence
 
+import numpy as np
+
 from cnnlab.data.resize import size_per_axis
 from cnnlab.errors import SpecError
 from cnnlab.spec.augment import Augmentation
@@ -12,18 +14,17 @@ _PLANES = ("rotate", "shear")
 
 def check_augmentations(
     entries: Sequence[Augmentation],
-    shape: tuple[int, ...],
+    x: np.ndarray,
     *,
-    pixels: bool,
     crop: tuple[int, ...] | None = None,
     targets: Collection[str] = (),
 ) -> None:
-    """SpecError where an entry does not fit examples of the `shape` (*spatial, channel), of a vector (length,).
+    """SpecError where an entry does not fit the examples x [example, *spatial, channel].
 
-    pixels: whether they are uint8; crop: what evaluation cuts out, which training has to end at; targets: what there
-    is to learn beside a class ("mask", "boxes").
+    crop: what evaluation cuts out, which training has to end at; targets: what there is to learn beside a class
+    ("mask", "boxes").
     """
-    *spatial, channels = shape
+    *spatial, channels = x.shape[1:]
     size, cropped = tuple(spatial), False
     if crop is not None:
         _check_within(crop, size, "data.crop")
@@ -32,7 +33,9 @@ def check_augmentations(
         if not spatial:
             _check_vectors(entry, where)
             continue
-        _check_kind(entry, len(spatial), channels, where, pixels=pixels, targets=targets)
+        _check_kind(entry, len(spatial), channels, where, targets)
+        if entry.word in _PIXELS:
+            _check_pixels(entry, x, where)
         if entry.shift is not None and entry.shift >= min(size):
             message = f"shift: {entry.shift}, and the examples are {_by(size)}: nothing may be left of them"
             raise SpecError(message, where=where, hint=f"at most {min(size) - 1}")
@@ -57,9 +60,16 @@ def _check_vectors(entry: Augmentation, where: str) -> None:
         raise SpecError(message, where=where, hint="only noise and mixup fit vectors")
 
 
-def _check_kind(
-    entry: Augmentation, axes: int, channels: int, where: str, *, pixels: bool, targets: Collection[str]
-) -> None:
+def _check_pixels(entry: Augmentation, x: np.ndarray, where: str) -> None:
+    if x.dtype == np.uint8:
+        return
+    low, high = float(x.min()), float(x.max())
+    if low < 0 or high > 1:
+        message = f"{entry.word}, and the examples' values go from {low:.4g} to {high:.4g}"
+        raise SpecError(message, where=where, hint="it is for uint8 images, or values from 0, black, to 1, white")
+
+
+def _check_kind(entry: Augmentation, axes: int, channels: int, where: str, targets: Collection[str]) -> None:
     """That such examples can be changed so at all."""
     word = entry.word
     if word in _PLANES and axes < 2:
@@ -71,9 +81,6 @@ def _check_kind(
     if entry.flip in ("vertical", "both") and axes < 2:
         message = f"flip: {entry.flip}, and the examples have one spatial axis"
         raise SpecError(message, where=where, hint="flip: horizontal mirrors it")
-    if word in _PIXELS and not pixels:
-        message = f"{word}, and the examples are float32, of which nobody says what is black or white"
-        raise SpecError(message, where=where, hint="give uint8 images, from 0 to 255")
     if word in ("saturation", "hue") and channels != 3:
         message = f"{word}, and the examples have {channels} channel{'s' * (channels != 1)}"
         raise SpecError(message, where=where, hint="it is for red, green and blue")

@@ -1,5 +1,6 @@
 """What does not fit the data is said, as a sentence."""
 
+import numpy as np
 import pytest
 
 from cnnlab.data.augment import check_augmentations
@@ -7,11 +8,15 @@ from cnnlab.errors import SpecError
 from cnnlab.spec.augment import Augmentation
 
 FITS = [
-    (["shift: 7", "rotate", "scale", "shear", "flip: both", "noise", "blur", "cutout"], (8, 9, 1), {"pixels": False}),
+    (
+        ["shift: 7", "rotate", "scale", "shear", "flip: both", "noise", "blur", "cutout"],
+        (8, 9, 1),
+        {"values": (-2.0, 3.0)},
+    ),
     (["brightness", "contrast", "saturation", "hue", "rand_augment", "mixup", "cutmix"], (8, 9, 3), {}),
     (["shift: 3", "flip: horizontal", "scale", "noise", "blur", "cutout", "crop", "mixup"], (6, 1), {"crop": (4,)}),
     (["shift: 3", "rotate", "shear", "flip: both", "crop"], (6, 6, 6, 1), {"crop": (4, 4, 4)}),
-    (["noise", "mixup"], (5,), {"pixels": False}),
+    (["noise", "mixup"], (5,), {"values": (-2.0, 3.0)}),
     (["shift: 1"], (6, 6, 1), {"crop": (5, 4)}),
     (["crop: 8"], (6, 6, 1), {"crop": (6, 6)}),
     (["resized", "crop"], (9, 9, 1), {"crop": (4, 4)}),
@@ -44,9 +49,21 @@ def entry(word: str) -> Augmentation:
     return Augmentation.model_validate({key: int(value) if value.isdigit() else value})
 
 
+def check(
+    entries: list[Augmentation], shape: tuple[int, ...], values: tuple[float, float] = (0.0, 1.0), **more
+) -> None:
+    x = np.full((2, *shape), values[0], np.float32)
+    x[1] = values[1]
+    check_augmentations(entries, x, **more)
+
+
+def test_bytes_are_pixels():
+    check_augmentations([entry("brightness")], np.full((2, 8, 8, 1), 200, np.uint8))
+
+
 @pytest.mark.parametrize(("words", "shape", "more"), FITS)
 def test_augmentations_that_fit(words, shape, more):
-    check_augmentations([entry(word) for word in words], shape, **{"pixels": True, **more})
+    check([entry(word) for word in words], shape, **more)
 
 
 VECTORS = "and the examples are vectors, which have no spatial axis; only noise and mixup fit vectors"
@@ -72,9 +89,9 @@ VECTORS = "and the examples are vectors, which have no spatial axis; only noise 
         ({"hue": 0.1}, (9, 9, 1), {}, "hue, and the examples have 1 channel; it is for red, green and blue"),
         ({"saturation": 1}, (9, 9, 4), {},
          "saturation, and the examples have 4 channels; it is for red, green and blue"),
-        ({"brightness": 0.1}, (9, 9, 1), {"pixels": False},
-         "brightness, and the examples are float32, of which nobody says what is black or white; "
-         "give uint8 images, from 0 to 255"),
+        ({"brightness": 0.1}, (9, 9, 1), {"values": (-1.0, 1.0)},
+         "brightness, and the examples' values go from -1 to 1; "
+         "it is for uint8 images, or values from 0, black, to 1, white"),
         ({"cutout": [9, 3]}, (8, 8, 1), {},
          "cutout: 9 x 3, and the examples are 8 x 8 there; it can be as large at most"),
         ({"random_crop": 12}, (8, 8, 1), {},
@@ -86,7 +103,7 @@ VECTORS = "and the examples are vectors, which have no spatial axis; only noise 
 def test_augmentations_that_do_not_fit(given, shape, more, message):
     entries = [entry("noise"), Augmentation.model_validate(given)]
     with pytest.raises(SpecError) as raised:
-        check_augmentations(entries, shape, **{"pixels": True, **more})
+        check(entries, shape, **more)
     assert str(raised.value) == f"data.augment[1]: {message}"
 
 
@@ -102,11 +119,11 @@ def test_augmentations_that_do_not_fit(given, shape, more, message):
 )  # fmt: skip
 def test_training_and_evaluation_are_of_one_size(word, crop, message):
     with pytest.raises(SpecError) as raised:
-        check_augmentations([entry(word)], (8, 9, 1), pixels=True, crop=crop)
+        check([entry(word)], (8, 9, 1), crop=crop)
     assert str(raised.value) == message
 
 
 def test_one_number_per_axis():
     wrong = Augmentation.model_validate({"random_crop": [4, 4, 4]})
     with pytest.raises(SpecError, match=r"data\.augment\[0\]\.random_crop has 3 numbers, \[4, 4, 4\], and the data 2"):
-        check_augmentations([wrong], (8, 9, 1), pixels=True)
+        check([wrong], (8, 9, 1))
