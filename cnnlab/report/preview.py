@@ -94,7 +94,7 @@ def _version(
     mixture = mix(made.x, keys, entries)
     weights, partners = np.asarray(mixture.weight), np.asarray(mixture.partner)
     texts = [
-        "" if weight == 1 else f"{weight:.0%} {labels[i]}, {1 - weight:.0%} {labels[partner]}"
+        "" if weight == 1 else f"{weight:.0%} of {labels[i]}, {1 - weight:.0%} of {labels[partner]}"
         for i, (weight, partner) in enumerate(zip(weights, partners, strict=True))
     ]
     return _views(made._replace(x=mixture.x), texts)

@@ -28,6 +28,8 @@ def sheet(found: Previewed, kind: Kind) -> bytes:
     with new_figure() as figure:
         figure.set_size_inches(width, height)
         figure.text(0.1 / width, 1 - 0.1 / height, found.title, size=11, weight="bold", va="top", parse_math=False)
+        note = _note(found.rows[0][0].x.shape)
+        figure.text(1 - 0.1 / width, 1 - 0.13 / height, note, size=8, color=QUIET, ha="right", va="top")
         for r, row in enumerate(found.rows):
             top = height - HEAD - r * (CELL + GAP + room)
             figure.text(
@@ -48,6 +50,13 @@ def sheet(found: Previewed, kind: Kind) -> bytes:
         if found.mask_names:
             _legend(figure, found, width, height)
         return rendered(figure, kind, tight=False)
+
+
+def _note(shape: tuple[int, ...]) -> str:
+    """What of an example is not seen in its picture."""
+    parts = [f"slice {shape[0] // 2 + 1} of {shape[0]}"] if len(shape) == 4 else []
+    parts += [f"the first of {shape[-1]} channels"] if len(shape) > 2 and shape[-1] not in (1, 3) else []
+    return ", ".join(parts)
 
 
 def _cut(text: str, length: int) -> str:

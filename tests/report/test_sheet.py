@@ -70,7 +70,7 @@ def test_a_mixture_says_of_what():
     found = of_prepared(experiment_of("[mixup: 5]"), with_targets(8, 8), 4, 1)
     for row in found.rows:
         own, share = row[0].text.split("\n")[0], row[1].text.split(", ")
-        assert share[0].split()[1] == own
+        assert share[0].split(" of ")[1] == own
         assert sum(int(part.split("%")[0]) for part in share) in (99, 100, 101)
 
 

@@ -64,7 +64,7 @@ def _check_pixels(entry: Augmentation, x: np.ndarray, where: str) -> None:
     if x.dtype == np.uint8:
         return
     low, high = float(x.min()), float(x.max())
-    if low < 0 or high > 1:
+    if low < -0.001 or high > 1.001:  # resizing rounds
         message = f"{entry.word}, and the examples' values go from {low:.4g} to {high:.4g}"
         raise SpecError(message, where=where, hint="it is for uint8 images, or values from 0, black, to 1, white")
 
