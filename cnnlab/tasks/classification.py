@@ -19,6 +19,8 @@ from cnnlab.models.heads import Heads
 from cnnlab.spec.losses import Loss
 from cnnlab.tasks.task import Found, Listing, Outcome, Sums, Task
 
+HINT = "end with 'dense: classes', choose a network that classifies, or name another task"
+
 
 @dataclass(frozen=True)
 class Classification(Task):
@@ -42,7 +44,7 @@ class Classification(Task):
         if output_shape == (self.outputs,) or (output_shape, self.outputs) == ((1,), 2):
             return
         message = f"gives {show(output_shape)}, and classification needs one logit for each of {self.outputs} classes"
-        raise SpecError(message, where="model", hint="end with 'dense: classes', after flatten or global_avg_pool")
+        raise SpecError(message, where="model", hint=HINT)
 
     # ------------------------------------------------------------ on the device
 
@@ -63,7 +65,7 @@ class Classification(Task):
 
     def added(
         self, sums: Sums, output: Array | Heads, y: Int[Array, " batch"], losses: Array, mask: Bool[Array, " batch"]
-    ) -> dict[str, Array]:
+    ) -> Sums:
         logits = _logits(output.logits if isinstance(output, Heads) else output)
         correct = (self._predicted(logits) == y) & mask
         return {

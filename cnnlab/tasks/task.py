@@ -18,7 +18,7 @@ from jaxtyping import Bool, Float
 from cnnlab.data.dataset import Dataset
 from cnnlab.spec.tasks import FIGURES
 
-Sums = Mapping[str, Array]
+Sums = Mapping[str, Array | np.ndarray]
 """What an epoch of training adds up on the device, "loss" and "examples" among it; means are taken at its end."""
 
 
@@ -99,7 +99,7 @@ class Task(ABC):
         """The sums of an epoch before its first batch."""
         return {"loss": np.zeros((), np.float32), "examples": np.zeros((), np.int32)}
 
-    def added(self, sums: Sums, output: Any, y: Array, losses: Array, mask: Bool[Array, " batch"]) -> dict[str, Array]:
+    def added(self, sums: Sums, output: Any, y: Array, losses: Array, mask: Bool[Array, " batch"]) -> Sums:
         """The sums with one more batch; what the mask leaves out does not count."""
         return {
             "loss": sums["loss"] + jnp.where(mask, losses, 0).sum(),

@@ -242,7 +242,7 @@ def test_a_network_that_gives_a_map_does_not_classify(folder, name):
         find_network(spec, [], None)
     assert str(caught.value) == (
         f"model: gives {gives}, and classification needs one logit for each of 4 classes; "
-        "choose a network that classifies"
+        "end with 'dense: classes', choose a network that classifies, or name another task"
     )
     spec.write_text(f"model: {{name: {name}, input: [16, 16, 1]}}\n")  # alone it is fine
     assert len(find_network(spec, [], None).traced.output_shape) == 3

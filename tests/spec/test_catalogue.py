@@ -4,7 +4,7 @@ from typing import get_args
 
 import pytest
 
-from cnnlab.spec import schema
+from cnnlab.spec import losses, train
 from cnnlab.spec.architectures import NAMES
 from cnnlab.spec.catalogue import catalogue
 from cnnlab.spec.load import parse
@@ -40,8 +40,8 @@ def test_every_name_of_the_schema_is_listed():
     names = {kind: [name for name, _ in catalogue(kind)] for kind in ("models", "layers", "metrics", "losses")}
     assert names["models"] == list(NAMES)
     assert names["layers"] == list(VOCABULARY)
-    assert names["metrics"] == list(get_args(schema.EarlyStopping.model_fields["metric"].annotation))
-    assert names["losses"] == list(get_args(schema.Loss.model_fields["name"].annotation))
+    assert names["metrics"] == list(get_args(train.EarlyStopping.model_fields["metric"].annotation))
+    assert names["losses"] == list(get_args(losses.Loss.model_fields["name"].annotation))
 
 
 @pytest.mark.parametrize(

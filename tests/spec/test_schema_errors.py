@@ -27,7 +27,7 @@ ACTIVATIONS = ", ".join(get_args(ActivationName))
     [
         (
             SHORTEST + "^colour: 3",
-            "colour: unknown key (value 3); allowed: data, loss, model, name, optimizer, precision, seed, train",
+            "colour: unknown key (value 3); allowed: data, loss, model, name, optimizer, precision, seed, task, train",
         ),
         (
             "data: {source: digits, ^batchsize: 8}" + MODEL,
