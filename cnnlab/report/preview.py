@@ -1,12 +1,14 @@
 """What `cnnlab data preview` shows: examples of training, and what augmentation makes of them in the first epochs."""
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
-from cnnlab.data.augment import Sample, augment, centre_crop, example_keys, mix, scale
+from cnnlab.data.augment import Mixture, Sample, augment, centre_crop, example_keys, mix, scale
 from cnnlab.data.batches import order
 from cnnlab.data.prepare import Prepared, prepare
 from cnnlab.errors import SpecError
@@ -85,13 +87,20 @@ def _centre(sample: Sample, prepared: Prepared) -> Sample:
     return centre_crop(sample, prepared.input_shape[:-1])
 
 
+@partial(jax.jit, static_argnums=(0, 1))
+def _made(
+    experiment: Experiment, size: tuple[int, ...], whole: Sample, epoch: int, index: np.ndarray, std: np.ndarray
+) -> tuple[Sample, Mixture]:
+    keys, entries = example_keys(experiment.seed, epoch, jnp.asarray(index)), experiment.data.augment
+    made = centre_crop(augment(whole, keys, entries, std), size)
+    return made, mix(made.x, keys, entries)
+
+
 def _version(
     experiment: Experiment, prepared: Prepared, whole: Sample, index: np.ndarray, labels: list[str], epoch: int
 ) -> list[View]:
     """What training makes of the examples in an epoch, but that they are mixed with one another."""
-    keys, entries = example_keys(experiment.seed, epoch, jnp.asarray(index)), experiment.data.augment
-    made = _centre(augment(whole, keys, entries, prepared.std), prepared)
-    mixture = mix(made.x, keys, entries)
+    made, mixture = _made(experiment, prepared.input_shape[:-1], whole, epoch, index, prepared.std)
     weights, partners = np.asarray(mixture.weight), np.asarray(mixture.partner)
     texts = [
         "" if weight == 1 else f"{weight:.0%} of {labels[i]}, {1 - weight:.0%} of {labels[partner]}"

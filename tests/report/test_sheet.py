@@ -3,6 +3,7 @@
 import io
 from dataclasses import replace
 
+import jax
 import numpy as np
 import pytest
 from PIL import Image
@@ -50,6 +51,7 @@ def test_versions_are_what_training_makes_in_its_epochs():
     experiment = experiment_of("[shift: 2, noise: 0.1]")
     found = of_prepared(experiment, prepared, 3, 2)
     assert found.columns == ("original", "epoch 1", "epoch 2")
+    augmented = jax.jit(lambda sample, keys: augment(sample, keys, experiment.data.augment, prepared.std))
     assert [view.text.split("\n")[0] for row in found.rows for view in row[:1]] != []
     for row in found.rows:
         number = int(row[0].text.split("#")[1])
@@ -59,7 +61,7 @@ def test_versions_are_what_training_makes_in_its_epochs():
         for epoch in (0, 1):
             keys = example_keys(0, epoch, np.array([number]))
             sample = Sample(row[0].x[None], row[0].mask[None], row[0].boxes[None])
-            expected = augment(sample, keys, experiment.data.augment, prepared.std)
+            expected = augmented(sample, keys)
             np.testing.assert_allclose(row[1 + epoch].x, expected.x[0], atol=1e-6)
             np.testing.assert_array_equal(row[1 + epoch].mask, expected.mask[0])
             np.testing.assert_array_equal(row[1 + epoch].boxes, expected.boxes[0])

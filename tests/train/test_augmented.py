@@ -1,6 +1,7 @@
 """What training makes of a batch: targets move along, mixtures reach the loss, evaluation sees the centre."""
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import jax
@@ -32,9 +33,14 @@ def test_one_step_on_mixtures_against_numpy(small, entries):
     experiment, prepared, sizes = sizes_of(small, *LINEAR, f"data.augment={entries}", *crop)
     program = compile_program(experiment, sizes)
     batch = training_batch(prepared, np.arange(prepared.counts["train"]), 0, 16)
-    keys = example_keys(0, 0, jnp.asarray(batch.index))
-    sample = augment(Sample(jnp.asarray(batch.x) / 255), keys, experiment.data.augment, prepared.std)
-    mixture = mix(sample.x, keys, experiment.data.augment)
+
+    @jax.jit
+    def mixed(x, index):
+        keys = example_keys(0, 0, index)
+        sample = augment(Sample(x / 255), keys, experiment.data.augment, prepared.std)
+        return mix(sample.x, keys, experiment.data.augment)
+
+    mixture = mixed(batch.x, batch.index)
     x = np.asarray(mixture.x, np.float64).reshape(16, -1)
     assert 0.1 < np.asarray(mixture.weight).mean() < 0.9
     weight = np.asarray(mixture.weight, np.float64)[:, None]
@@ -59,10 +65,11 @@ def test_masks_and_boxes_move_with_their_images(small, target):
     }
     sizes = replace(sizes, task=type("Task", (), {"target": target})())
     x, index = prepared.dataset.x[:4], np.arange(4)
-    found = augmented(experiment, sizes, jnp.int32(3), jnp.asarray(x), jnp.asarray(targets[target]), index)
+    found = jax.jit(partial(augmented, experiment, sizes))(jnp.int32(3), x, targets[target], index)
     sample = Sample(jnp.asarray(x) / 255, **{target: jnp.asarray(targets[target])})
     keys = example_keys(0, 3, index)
-    expected = centre_crop(augment(sample, keys, experiment.data.augment, prepared.std), (5, 4))
+    moved = jax.jit(lambda sample: augment(sample, keys, experiment.data.augment, prepared.std))(sample)
+    expected = centre_crop(moved, (5, 4))
     np.testing.assert_allclose(found.x, (expected.x - prepared.mean) / prepared.std, atol=1e-5)
     np.testing.assert_array_equal(found.y, getattr(expected, target))
     assert found.partner is None
@@ -74,11 +81,11 @@ def test_both_forms_of_a_step_draw_the_same_by_epoch_and_place(small):
     program = compile_program(experiment, sizes)
     order = np.arange(prepared.counts["train"])
     batch = training_batch(prepared, order, 0, 16)
-    later = jnp.int32(program.steps_per_epoch)
     places, mask = (np.tile(values, (program.steps_per_epoch, 1)) for values in (batch.index, batch.mask))
     whole = Examples(jnp.asarray(prepared.dataset.x), jnp.asarray(prepared.dataset.y))
-    one = program.first.one(program.initial_state._replace(step=later), *batch)
-    many = program.first.many(program.initial_state._replace(step=later), whole, places, mask, 1)
+    later = [program.initial_state._replace(step=jnp.int32(program.steps_per_epoch)) for _ in range(2)]
+    one = program.first.one(later[0], *batch)
+    many = program.first.many(later[1], whole, places, mask, 1)
     first = program.first.one(program.initial_state, *batch)
     kernels = [np.asarray(state.params["dense_1"]["kernel"]) for state in (one, many, first)]
     np.testing.assert_allclose(kernels[0], kernels[1], atol=1e-7)

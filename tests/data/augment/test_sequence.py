@@ -74,7 +74,8 @@ def test_neighbours_that_map_space_are_one_and_the_rest_goes_in_order():
 
 def test_every_entry_after_the_other():
     boxes = np.tile(np.array([[[2, 2, 9, 9, 1], [-1] * 5]], np.float32), (6, 1, 1))
-    found = augmented(ALL, Sample(examples(6, 12, 12, 3), np.ones((6, 12, 12), np.uint8), boxes), 0, np.arange(6))
+    sample = Sample(examples(6, 12, 12, 3), np.ones((6, 12, 12), np.uint8), boxes)
+    found = augmented(ALL, sample, 0, np.arange(6))
     assert found.x.shape == (6, 8, 8, 3)
     assert found.x.dtype == jnp.float32
     assert found.mask is not None
@@ -90,17 +91,18 @@ def test_every_entry_after_the_other():
 @given(st.permutations(range(6)))
 def test_the_order_of_a_batch_changes_no_bit(turned):
     x, mask = examples(6, 12, 12, 3), np.random.default_rng(1).integers(0, 4, (6, 12, 12), np.uint8)
-    index = np.array([3, 1, 4, 15, 9, 26])
-    found = augmented(ALL, Sample(x, mask), 2, index)
-    other = augmented(ALL, Sample(x[list(turned)], mask[list(turned)]), 2, index[list(turned)])
-    np.testing.assert_array_equal(np.asarray(found.x)[list(turned)], other.x)
-    np.testing.assert_array_equal(np.asarray(found.mask)[list(turned)], other.mask)
+    boxes = np.random.default_rng(2).permutation(np.repeat(np.arange(6, dtype=np.float32), 10)).reshape(6, 2, 5)
+    index, turned = np.array([3, 1, 4, 15, 9, 26]), list(turned)
+    found = augmented(ALL, Sample(x, mask, boxes), 2, index)
+    other = augmented(ALL, Sample(x[turned], mask[turned], boxes[turned]), 2, index[turned])
+    for part, turned_part in zip(found, other, strict=True):
+        np.testing.assert_array_equal(np.asarray(part)[turned], turned_part)
 
 
 def test_the_size_of_a_batch_draws_nothing_else():
     """The same draws; sums inside may be added up in another order."""
     x, index = examples(8, 12, 12, 3), np.arange(8) + 100
-    given = ALL[:14]
+    given = entries({"rotate": 15}, {"shift": 2}, {"contrast": 0.3}, {"cutout": 3}, {"noise": 0.1})
     whole = augmented(given, Sample(x), 1, index)
     parts = [augmented(given, Sample(x[i : i + 4]), 1, index[i : i + 4]) for i in (0, 4)]
     np.testing.assert_allclose(whole.x, np.concatenate([part.x for part in parts]), atol=1e-5)
