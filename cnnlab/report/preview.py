@@ -13,6 +13,7 @@ from cnnlab.data.batches import order
 from cnnlab.data.prepare import Prepared, prepare
 from cnnlab.errors import SpecError
 from cnnlab.runs.pretrained import prepare_experiment
+from cnnlab.spec.augment import Augmentation
 from cnnlab.spec.load import load
 from cnnlab.spec.schema import Experiment, NoData
 
@@ -87,11 +88,17 @@ def _centre(sample: Sample, prepared: Prepared) -> Sample:
     return centre_crop(sample, prepared.input_shape[:-1])
 
 
-@partial(jax.jit, static_argnums=(0, 1))
+@partial(jax.jit, static_argnums=(0, 1, 4))
 def _made(
-    experiment: Experiment, size: tuple[int, ...], whole: Sample, epoch: int, index: np.ndarray, std: np.ndarray
+    entries: tuple[Augmentation, ...],
+    size: tuple[int, ...],
+    whole: Sample,
+    std: np.ndarray,
+    seed: int,
+    epoch: int,
+    index: np.ndarray,
 ) -> tuple[Sample, Mixture]:
-    keys, entries = example_keys(experiment.seed, epoch, jnp.asarray(index)), experiment.data.augment
+    keys = example_keys(seed, epoch, jnp.asarray(index))
     made = centre_crop(augment(whole, keys, entries, std), size)
     return made, mix(made.x, keys, entries)
 
@@ -100,7 +107,9 @@ def _version(
     experiment: Experiment, prepared: Prepared, whole: Sample, index: np.ndarray, labels: list[str], epoch: int
 ) -> list[View]:
     """What training makes of the examples in an epoch, but that they are mixed with one another."""
-    made, mixture = _made(experiment, prepared.input_shape[:-1], whole, epoch, index, prepared.std)
+    made, mixture = _made(
+        experiment.data.augment, prepared.input_shape[:-1], whole, prepared.std, experiment.seed, epoch, index
+    )
     weights, partners = np.asarray(mixture.weight), np.asarray(mixture.partner)
     texts = [
         "" if weight == 1 else f"{weight:.0%} of {labels[i]}, {1 - weight:.0%} of {labels[partner]}"
