@@ -40,7 +40,7 @@ def train(
 
     with StopSignals() as signals:
         experiment, prepared = prepare_experiment(load(spec, overrides))
-        found = network(experiment, prepared.input_shape, task_of(experiment, prepared.dataset), prepared=prepared)
+        found = network(experiment, prepared.input_shape, task_of(experiment, prepared), prepared=prepared)
         if experiment.model.weights is not None:  # told before there is a run
             load_weights(experiment.model, found.model, prepared.input_shape)
         directory = locate(experiment.name or "", run, resume=resume)

@@ -15,6 +15,7 @@ from cnnlab.data.dataset import Dataset, load
 from cnnlab.data.fingerprint import dataset_fingerprint, split_fingerprint
 from cnnlab.data.memory import processors
 from cnnlab.data.split import NAMES, classes_missing, duplicates_across, split
+from cnnlab.data.targets import describe_targets
 from cnnlab.errors import DataError, SpecError
 from cnnlab.spec.schema import Data
 
@@ -111,20 +112,30 @@ def statistics(x: np.ndarray, indices: np.ndarray) -> tuple[np.ndarray, np.ndarr
 def describe(prepared: Prepared) -> dict[str, Any]:
     """What the run keeps in data.json: plain dictionaries, lists, numbers and text."""
     dataset, splits = prepared.dataset, prepared.splits
-    classes = len(dataset.classes)
     return {
         "source": dataset.source,
-        "classes": list(dataset.classes),
         "input_shape": list(prepared.input_shape),
         "dtype": dataset.x.dtype.name,
-        "counts": prepared.counts,
-        "counts_per_class": {
-            name: np.bincount(dataset.y[indices], minlength=classes).tolist() for name, indices in splits.items()
-        },
+        **describe_task_data(prepared),
         "fingerprints": _fingerprints(dataset, splits),
         "evaluation": {"resize": list(dataset.x.shape[1:-1]), "crop": prepared.crop and list(prepared.crop)},
         "normalization": {"mean": prepared.mean.tolist(), "std": prepared.std.tolist()},
         "notes": list(prepared.notes),
+    }
+
+
+def describe_task_data(prepared: Prepared) -> dict[str, Any]:
+    """The part of it that a task is made from: names and counts of what there is to learn."""
+    dataset, splits = prepared.dataset, prepared.splits
+    classes = len(dataset.classes)
+    return {
+        "classes": list(dataset.classes),
+        "counts": prepared.counts,
+        "counts_per_class": {
+            name: np.bincount(dataset.y[indices], minlength=classes)[:classes].tolist()
+            for name, indices in splits.items()
+        },
+        "targets": describe_targets(dataset, splits),
     }
 
 
@@ -140,7 +151,8 @@ def splits_csv(prepared: Prepared) -> str:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)
     for i, name in rows:
-        writer.writerow([i, name, dataset.classes[dataset.y[i]], dataset.files[i] if dataset.files else ""])
+        label = dataset.classes[dataset.y[i]] if dataset.classes else ""
+        writer.writerow([i, name, label, dataset.files[i] if dataset.files else ""])
     return text.getvalue()
 
 

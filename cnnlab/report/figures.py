@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cnnlab.errors import DataError
+from cnnlab.report.labels import short
 from cnnlab.report.style import INK, QUIET, TRAIN, VALIDATION, new_figure, png
 
 if TYPE_CHECKING:
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
 
 COUNTS_UP_TO = 20  # classes; beyond, a count is too small to read
 LABELS_UP_TO = 100  # beyond, every second class or fewer has its name
-LONGEST_LABEL = 28  # characters
 EM = 0.62  # the width of a letter or digit in font sizes, rather too much than too little
 POINTS_UP_TO = 15  # epochs; beyond, a line alone
 
@@ -125,8 +125,8 @@ def _class_labels(axes: "Axes", classes: Sequence[str], cell: float) -> None:
     """Names along both axes: flat where they fit their cell, aslant for few classes, upright for many."""
     step = math.ceil(len(classes) / LABELS_UP_TO)
     places = range(0, len(classes), step)
-    short = Counter(map(_short, set(classes)))  # names that are alike when shortened are told apart by number
-    labels = [f"{i} {_short(classes[i])}" if short[_short(classes[i])] > 1 else _short(classes[i]) for i in places]
+    alike = Counter(map(short, set(classes)))  # names that are alike when shortened are told apart by number
+    labels = [f"{i} {short(classes[i])}" if alike[short(classes[i])] > 1 else short(classes[i]) for i in places]
     size = min(10.0, max(5.8, 0.76 * cell * step * 72))
     if max(map(_ems, labels)) * size < 0.95 * cell * step * 72:
         turn: dict[str, Any] = {"rotation": 0}
@@ -136,13 +136,6 @@ def _class_labels(axes: "Axes", classes: Sequence[str], cell: float) -> None:
         turn = {"rotation": 90}
     axes.set_xticks(places, labels, fontsize=size, parse_math=False, **turn)
     axes.set_yticks(places, labels, fontsize=size, parse_math=False)
-
-
-def _short(name: str) -> str:
-    """`name` on one line, its middle left out where it is long: names of a kind often differ at the end."""
-    line = "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in name)
-    half = LONGEST_LABEL // 2
-    return line if len(line) <= LONGEST_LABEL else f"{line[: half - 1]}…{line[-half:]}"
 
 
 def _ems(label: str) -> float:

@@ -120,6 +120,6 @@ class Experiment(Frozen):
     task: Task | None = Field(default=None, description="what to learn; default: what the data is for")
     data: Data = NoData()
     model: Model
-    loss: Loss = Loss()
+    loss: Loss | None = Field(default=None, description="default: the task's own")
     optimizer: Optimizer = AdamW()
     train: Train = Train()

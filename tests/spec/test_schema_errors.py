@@ -124,7 +124,30 @@ def test_a_long_value_is_cut(refused_at):
             SHORTEST + "train: {early_stopping: {min_delta: ^-1}}",
             "train.early_stopping.min_delta: must be at least 0.0, not -1",
         ),
-        (SHORTEST + "loss: ^cross_entropy", "loss: must be a mapping of keys, not 'cross_entropy'"),
+        (SHORTEST + "loss: ^cros_entropy", "loss: no loss 'cros_entropy'; did you mean 'cross_entropy'?"),
+        (
+            SHORTEST + "loss: ^3",
+            "loss: must be the name of a loss, or a mapping of keys, not 3; write loss: huber, or "
+            "loss: {name: huber, delta: 2}",
+        ),
+        (SHORTEST + "loss: {name: ^hubber}", "loss.name: no loss 'hubber'; did you mean 'huber'?"),
+        (SHORTEST + "loss: {^nam: huber}", "loss.nam: unknown key (value 'huber'); did you mean 'name'?"),
+        (
+            SHORTEST + "loss: {name: huber, ^gamma: 2}",
+            "loss.gamma: unknown key (value 2); allowed: delta, l1, l2, name",
+        ),
+        (SHORTEST + "loss: {name: sum, of: ^[dice]}", "loss.of: must hold at least two losses, not ['dice']"),
+        (SHORTEST + "loss: {name: sum, of: [dice, ^dyce]}", "loss.of[1]: no loss 'dyce'; did you mean 'dice'?"),
+        (
+            SHORTEST + "loss: {name: sum, of: [dice, {name: focal, ^gama: 1}]}",
+            "loss.of[1].gama: unknown key (value 1); did you mean 'gamma'?",
+        ),
+        (SHORTEST + "loss: {class_weights: {cat: ^-1}}", "loss.class_weights.cat: must be at least 0.0, not -1"),
+        (
+            SHORTEST + "loss: {class_weights: ^balance}",
+            "loss.class_weights: must be one of balanced, a mapping of names and factors, not 'balance'; "
+            "did you mean 'balanced'?",
+        ),
         (SHORTEST + "loss: {label_smoothing: ^a}", "loss.label_smoothing: must be a number, not 'a'"),
         (SHORTEST + "optimizer: ^adam", "optimizer: must be a mapping of keys, not 'adam'"),
         (SHORTEST + "optimizer: {clip_norm: ^0}", "optimizer.clip_norm: must be greater than 0.0, not 0"),
