@@ -71,7 +71,7 @@ def prepare(data: Data, base: Path, seed: int) -> Prepared:
     if data.augment:
         from cnnlab.data.augment import check_augmentations  # needs jax, 1.6 s
 
-        check_augmentations(data.augment, dataset.x, crop=crop, targets=dataset.targets)
+        check_augmentations(data.augment, dataset.x, crop=crop)
     mean, std = statistics(dataset.x, splits["train"]) if data.normalize else _identity(dataset.x)
     notes = dataset.notes + duplicates_across(dataset, splits) + classes_missing(dataset, splits)
     return Prepared(dataset, splits, mean, std, notes, crop)

@@ -1,6 +1,6 @@
 """Whether a spec's `augment` and `crop` fit the data, said before anything runs."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -12,17 +12,10 @@ _PIXELS = ("brightness", "contrast", "saturation", "hue", "rand_augment")
 _PLANES = ("rotate", "shear")
 
 
-def check_augmentations(
-    entries: Sequence[Augmentation],
-    x: np.ndarray,
-    *,
-    crop: tuple[int, ...] | None = None,
-    targets: Collection[str] = (),
-) -> None:
+def check_augmentations(entries: Sequence[Augmentation], x: np.ndarray, *, crop: tuple[int, ...] | None = None) -> None:
     """SpecError where an entry does not fit the examples x [example, *spatial, channel].
 
-    crop: what evaluation cuts out, which training has to end at; targets: what there is to learn beside a class
-    ("mask", "boxes").
+    crop: what evaluation cuts out, which training has to end at.
     """
     *spatial, channels = x.shape[1:]
     size, cropped = tuple(spatial), False
@@ -33,7 +26,7 @@ def check_augmentations(
         if not spatial:
             _check_vectors(entry, where)
             continue
-        _check_kind(entry, len(spatial), channels, where, targets)
+        _check_kind(entry, len(spatial), channels, where)
         if entry.word in _PIXELS:
             _check_pixels(entry, x, where)
         if entry.shift is not None and entry.shift >= min(size):
@@ -54,6 +47,14 @@ def check_augmentations(
         raise SpecError(message, where="data.augment", hint=f"give data.crop: {list(size)}, or crop to {list(final)}")
 
 
+def check_mixtures(entries: Sequence[Augmentation], target: str) -> None:
+    """SpecError where the loss of a target, "class", "mask", "boxes" or another one, cannot be mixed as it would be."""
+    for i, entry in enumerate(entries):
+        if entry.cutmix is not None and target in ("mask", "boxes"):
+            message = f"cutmix, and what is learnt is {target}, of which an area is no share"
+            raise SpecError(message, where=f"data.augment[{i}]", hint="mixup mixes these too")
+
+
 def _check_vectors(entry: Augmentation, where: str) -> None:
     if entry.noise is None and entry.mixup is None:
         message = f"{entry.word}, and the examples are vectors, which have no spatial axis"
@@ -69,7 +70,7 @@ def _check_pixels(entry: Augmentation, x: np.ndarray, where: str) -> None:
         raise SpecError(message, where=where, hint="it is for uint8 images, or values from 0, black, to 1, white")
 
 
-def _check_kind(entry: Augmentation, axes: int, channels: int, where: str, targets: Collection[str]) -> None:
+def _check_kind(entry: Augmentation, axes: int, channels: int, where: str) -> None:
     """That such examples can be changed so at all."""
     word = entry.word
     if word in _PLANES and axes < 2:
@@ -87,10 +88,6 @@ def _check_kind(entry: Augmentation, axes: int, channels: int, where: str, targe
     if word == "rand_augment" and channels not in (1, 3):
         message = f"rand_augment, and the examples have {channels} channels"
         raise SpecError(message, where=where, hint="it is for grey and for coloured images")
-    spoilt = [name for name in ("mask", "boxes") if name in targets]
-    if word == "cutmix" and spoilt:
-        message = f"cutmix, and the targets are {' and '.join(spoilt)}, of which an area is no share"
-        raise SpecError(message, where=where, hint="mixup mixes these too")
 
 
 def _check_within(wanted: tuple[int, ...], size: tuple[int, ...], where: str, padding: int = 0) -> None:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from cnnlab.data.augment import check_augmentations
+from cnnlab.data.augment import check_augmentations, check_mixtures
 from cnnlab.errors import SpecError
 from cnnlab.spec.augment import Augmentation
 
@@ -20,7 +20,6 @@ FITS = [
     (["shift: 1"], (6, 6, 1), {"crop": (5, 4)}),
     (["crop: 8"], (6, 6, 1), {"crop": (6, 6)}),
     (["resized", "crop"], (9, 9, 1), {"crop": (4, 4)}),
-    (["mixup"], (9, 9, 1), {"targets": {"mask", "boxes"}}),
 ]
 WORDS = {
     "rotate": {"rotate": 10},
@@ -96,8 +95,6 @@ VECTORS = "and the examples are vectors, which have no spatial axis; only noise 
          "cutout: 9 x 3, and the examples are 8 x 8 there; it can be as large at most"),
         ({"random_crop": 12}, (8, 8, 1), {},
          "random_crop: 12 x 12, and the examples are 8 x 8 there; it can be as large at most"),
-        ({"cutmix": 1}, (8, 8, 1), {"targets": {"mask"}},
-         "cutmix, and the targets are mask, of which an area is no share; mixup mixes these too"),
     ],
 )  # fmt: skip
 def test_augmentations_that_do_not_fit(given, shape, more, message):
@@ -121,6 +118,16 @@ def test_training_and_evaluation_are_of_one_size(word, crop, message):
     with pytest.raises(SpecError) as raised:
         check([entry(word)], (8, 9, 1), crop=crop)
     assert str(raised.value) == message
+
+
+def test_areas_of_masks_and_boxes_are_no_shares():
+    given = [entry("noise"), entry("cutmix")]
+    for target in ("mask", "boxes"):
+        message = rf"data\.augment\[1\]: cutmix, and what is learnt is {target}, of which an area is no share; mixup"
+        with pytest.raises(SpecError, match=message):
+            check_mixtures(given, target)
+        check_mixtures([entry("mixup")], target)
+    check_mixtures(given, "class")
 
 
 def test_one_number_per_axis():
