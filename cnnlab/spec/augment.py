@@ -129,18 +129,18 @@ class Augmentation(Frozen):
     random_crop: ShortCrop | None = Field(default=None, description="size, padding=0: a window of that size")
     random_resized_crop: ShortResizedCrop | None = Field(
         default=None,
-        description="size, area=[0.08, 1], ratio=[3/4, 4/3]: a window of that share and width over height, resized",
+        description="size, area=[0.08, 1], ratio=[3/4, 4/3]: a window, resized",
     )
-    brightness: ShortEnhance | None = Field(default=None, description="strength, probability=1: times 1 -+ strength")
+    brightness: ShortEnhance | None = Field(
+        default=None, description="strength, probability=1: lighter or darker by that share"
+    )
     contrast: ShortEnhance | None = Field(
-        default=None, description="strength, probability=1: distance to the mean grey times 1 -+ strength"
+        default=None, description="strength, probability=1: away from the mean grey or to it"
     )
     saturation: ShortEnhance | None = Field(
-        default=None, description="strength, probability=1: distance to one's own grey times 1 -+ strength"
+        default=None, description="strength, probability=1: away from grey or to it"
     )
-    hue: ShortHue | None = Field(
-        default=None, description="turn, probability=1: round the circle of colours, 1 is whole"
-    )
+    hue: ShortHue | None = Field(default=None, description="turn, probability=1: of the circle of colours, up to 0.5")
     blur: ShortBlur | None = Field(
         default=None, description="deviation, probability=0.5: Gaussian, up to so many pixels"
     )
@@ -148,7 +148,7 @@ class Augmentation(Frozen):
     mixup: ShortMixup | None = Field(default=None, description="alpha=0.2, probability=1: with another of the batch")
     cutmix: ShortCutmix | None = Field(default=None, description="alpha=1, probability=1: a window of another one")
     rand_augment: RandAugment | None = Field(
-        default=None, description="number=2, magnitude=9 (of 30): so many of 14 operations, drawn (Cubuk et al. 2020)"
+        default=None, description="number=2, magnitude=9 of 30: so many of 14 operations"
     )
 
     @property
