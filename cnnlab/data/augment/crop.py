@@ -78,7 +78,8 @@ def resized_at(sample: Sample, starts: Array, lengths: Array, size: tuple[int, .
     x, axes = sample.x, range(len(size))
     for i in axes:
         weights = _weights(starts[:, i], lengths[:, i], sample.spatial[i], size[i])
-        x = jnp.moveaxis(jnp.einsum("bon,bn...->bo...", weights, jnp.moveaxis(x, i + 1, 1)), 1, i + 1)
+        resized = jnp.einsum("bon,bn...->bo...", weights, jnp.moveaxis(x, i + 1, 1), precision="highest")
+        x = jnp.moveaxis(resized, 1, i + 1)
     factors = jnp.array(size) / lengths
     mask = sample.mask
     if mask is not None:
