@@ -25,7 +25,7 @@ def train(
 
     prepare()
     from cnnlab import kernels
-    from cnnlab.cli import render
+    from cnnlab.cli import outcomes, render
     from cnnlab.cli.progress import Display
     from cnnlab.receptive_field.advice import advice
     from cnnlab.report.results import finish
@@ -62,4 +62,4 @@ def train(
     if json:
         render.document(outcome.document())
     else:
-        render.outcome(outcome)
+        outcomes.outcome(outcome)

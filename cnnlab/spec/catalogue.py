@@ -2,14 +2,14 @@
 
 from typing import Any
 
-from cnnlab.spec import augment, data, losses, metrics, optimizers, schedules, train
+from cnnlab.spec import augment, losses, metrics, optimizers, schedules, sources, train
 from cnnlab.spec.architectures import NAMES, ModelSpec
 from cnnlab.spec.types import Frozen
 from cnnlab.spec.vocabulary import VOCABULARY
 
 _CHOOSERS = ("name", "source", "schedule")  # not settings of the thing itself
 _CLASSES: dict[str, tuple[type[Frozen], ...]] = {
-    "sources": data.SOURCES,
+    "sources": sources.SOURCES,
     "losses": losses.LOSSES,
     "optimizers": (optimizers.SGD, optimizers.Momentum, optimizers.Adam, optimizers.AdamW),
     "schedules": (schedules.Constant, schedules.Step, schedules.Cosine),

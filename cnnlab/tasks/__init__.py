@@ -3,18 +3,14 @@
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
 from cnnlab.data.augment import check_mixtures
 from cnnlab.data.prepare import Prepared, describe_task_data
-from cnnlab.errors import SpecError, did_you_mean
+from cnnlab.errors import SpecError
 from cnnlab.spec.losses import default_loss, misfits
 from cnnlab.spec.schema import Experiment
 from cnnlab.spec.tasks import (
     ClassificationTask,
     MultiLabelTask,
-    PerceptronTask,
-    ReconstructionTask,
     RegressionTask,
     SegmentationTask,
 )
@@ -56,18 +52,15 @@ def made(experiment: Experiment, data: Mapping[str, Any]) -> Task:
                 raise SpecError(message, hint="it is for two")
             return Classification(classes, loss, counts, task.threshold)
         case MultiLabelTask():
-            found = _target(targets, "labels", task.name)
-            return MultiLabel(
-                tuple(found["names"]), loss, tuple(found["counts"]), data["counts"]["train"], task.threshold
-            )
+            found, examples = _target(targets, "labels", task.name), data["counts"]["train"]
+            return MultiLabel(tuple(found["names"]), loss, tuple(found["counts"]), examples, task.threshold)
         case RegressionTask():
             found = _target(targets, "values", task.name)
             names = tuple(found["names"])
             standardize = task.output == "identity" if task.standardize is None else task.standardize
-            mean, std = (
-                tuple(found[key]) if standardize else (float(key == "std"),) * len(names) for key in ("mean", "std")
-            )
-            return Regression(names, loss, mean, std, task.output)
+            if not standardize:
+                found = {"mean": [0.0] * len(names), "std": [1.0] * len(names)}
+            return Regression(names, loss, tuple(found["mean"]), tuple(found["std"]), task.output)
         case SegmentationTask():
             found = _target(targets, "mask", task.name)
             return Segmentation(tuple(found["names"]), loss, tuple(found["counts"]))
@@ -93,6 +86,5 @@ def _target(targets: Mapping[str, Any], kind: str, task: str) -> Mapping[str, An
 def _need(there: bool, task: str, kind: str, targets: Mapping[str, Any]) -> None:
     if not there:
         has = f"has {', '.join(targets)} alone" if targets else "has classes alone"
-        raise SpecError(
-            f"{task} learns {kind}, and the data {has}", where="task", hint="choose a task that fits the data"
-        )
+        message = f"{task} learns {kind}, and the data {has}"
+        raise SpecError(message, where="task", hint="choose a task that fits the data")

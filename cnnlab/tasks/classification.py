@@ -43,6 +43,10 @@ class Classification(Task):
     target = "class"
 
     @property
+    def curve(self) -> str:
+        return "accuracy"
+
+    @property
     def guessing(self) -> float:
         return math.log(max(self.outputs, 2))
 

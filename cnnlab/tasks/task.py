@@ -69,6 +69,11 @@ class Task(ABC):
         return FIGURES[self.name][1]
 
     @property
+    def curve(self) -> str:
+        """The figure that is drawn beside the loss."""
+        return self.validated[-1]
+
+    @property
     def outputs(self) -> int:
         """What `classes` stands for in a spec's layers, and what a published network's head gives."""
         return len(self.names)

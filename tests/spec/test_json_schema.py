@@ -98,7 +98,7 @@ def test_what_the_loader_takes_conforms(conforms, text):
         "data: {source: digits, batchsize: 3}\nmodel: {name: lenet5}",
         "data: {source: nowhere}\nmodel: {name: lenet5}",
         "data: {source: npz}\nmodel: {name: lenet5}",
-        "data: {source: csv, path: x}\nmodel: {name: lenet5}",
+        "data: {source: csv, images: x}\nmodel: {name: lenet5}",
         "data: {source: shapes, size: 3}\nmodel: {name: lenet5}",
         "data: {source: image_folder, path: x, channels: 2}\nmodel: {name: lenet5}",
         "model: {name: nonet}",

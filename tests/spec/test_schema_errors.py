@@ -211,7 +211,24 @@ def test_a_wrong_type_or_value_beside_data_and_model(refused_at, text, sentence)
             "data: {source: cifar100, path: x, labels: ^fin}" + MODEL,
             "data.labels: must be one of fine, coarse, not 'fin'; did you mean 'fine'?",
         ),
-        ("^data: {source: csv, path: x, images: a}" + MODEL, "data.labels: required, and not there"),
+        ("^data: {source: csv, images: a}" + MODEL, "data.path: required, and not there"),
+        (
+            "data: {source: csv, path: x, images: a, labels: ^3}" + MODEL,
+            "data.labels: must be the name of a column, or a list of names, not 3",
+        ),
+        (
+            "data: {source: csv, path: x, images: a, values: ^[b, b]}" + MODEL,
+            "data.values: names 'b' twice",
+        ),
+        (
+            "data: {source: digit_scenes, objects: ^[3, 2]}" + MODEL,
+            "data.objects: must be a whole number from 1 to 100, or [low, high] of such, not [3, 2]",
+        ),
+        (
+            "data: {source: digit_scenes, scale: ^0.5}" + MODEL,
+            "data.scale: must be a number from 1 to 512, or [low, high] of such, not 0.5",
+        ),
+        ("data: {source: function, domain: ^[1, 1]}" + MODEL, "data.domain: must be [low, high], not [1, 1]"),
         ("data: {source: two_moons, examples: ^1}" + MODEL, "data.examples: must be at least 2, not 1"),
         ("data: {source: two_moons, noise: ^-1}" + MODEL, "data.noise: must be at least 0.0, not -1"),
         ("data: {source: spirals, arms: ^1}" + MODEL, "data.arms: must be at least 2, not 1"),
