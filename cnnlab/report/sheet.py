@@ -13,8 +13,11 @@ if TYPE_CHECKING:
 
 UNKNOWN = 255  # of masks
 NAMES, CELL, GAP, LINES, HEAD, FOOT = 1.25, 1.25, 0.08, 0.24, 0.62, 0.35  # inches
-# Of classes, apart under every common colour blindness (Okabe and Ito 2008), without black.
-COLOURS = ("#e69f00", "#56b4e9", "#009e73", "#f0e442", "#0072b2", "#d55e00", "#cc79a7")
+# Of classes: Okabe and Ito's (2008) without black, and three of Tol's; beyond ten they come again.
+COLOURS = (
+    *("#e69f00", "#56b4e9", "#009e73", "#f0e442", "#0072b2", "#d55e00", "#cc79a7"),
+    *("#882255", "#999933", "#aa4499"),
+)
 
 
 def sheet(found: Previewed, kind: Kind) -> bytes:
