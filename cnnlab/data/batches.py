@@ -63,7 +63,8 @@ def training_batch(
     The last one is filled up with the first examples of the same order, mask False: batch normalisation sees
     real images, and the loss counts each example once.
     """
-    return _batch(prepared, prepared.splits["train"][order], i, batch_size, targets)
+    y = prepared.dataset.y if targets is None else targets
+    return _batch(prepared.dataset.x, y, prepared.splits["train"][order], i, batch_size)
 
 
 def epoch_places(prepared: Prepared, order: np.ndarray, batch_size: int) -> tuple[np.ndarray, np.ndarray]:
@@ -74,16 +75,16 @@ def epoch_places(prepared: Prepared, order: np.ndarray, batch_size: int) -> tupl
 def evaluation_batches(
     prepared: Prepared, split: str, batch_size: int, targets: np.ndarray | None = None
 ) -> Iterator[Batch]:
-    """All batches of a split in the order of its indices, the last one filled up and masked; as `training_batch`."""
-    indices = prepared.splits[split]
+    """All batches of a split in the order of its indices, the last one filled up and masked; as evaluation sees them,
+    and the `targets` are to be too."""
+    indices, y = prepared.splits[split], prepared.dataset.y if targets is None else targets
     for i in range(steps_per_epoch(len(indices), batch_size)):
-        yield _batch(prepared, indices, i, batch_size, targets)
+        yield _batch(prepared.seen, y, indices, i, batch_size)
 
 
-def _batch(prepared: Prepared, indices: np.ndarray, i: int, batch_size: int, targets: np.ndarray | None) -> Batch:
+def _batch(x: np.ndarray, y: np.ndarray, indices: np.ndarray, i: int, batch_size: int) -> Batch:
     (index,), (mask,) = _places(indices, np.array([i]), batch_size)
-    y = prepared.dataset.y if targets is None else targets
-    return Batch(prepared.dataset.x[index], y[index], mask, index)
+    return Batch(x[index], y[index], mask, index)
 
 
 def _places(indices: np.ndarray, batches: np.ndarray, batch_size: int) -> tuple[np.ndarray, np.ndarray]:

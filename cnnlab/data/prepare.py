@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from cnnlab.data.crop import centre, centred_target, crop_size
 from cnnlab.data.dataset import Dataset, load
 from cnnlab.data.fingerprint import dataset_fingerprint, split_fingerprint, targets_fingerprint
 from cnnlab.data.imbalance import imbalance, imbalance_notes, sampling_shares
@@ -27,6 +28,7 @@ class Prepared:
     """splits: sorted indices by split; mean, std: float32 [channel] of x after scaling uint8 to [0, 1].
 
     sampling: float64 [class], the share of each class in an epoch of training, None where each example comes once.
+    crop: the centre of that size is what evaluation sees, None: all.
     """
 
     dataset: Dataset
@@ -35,11 +37,22 @@ class Prepared:
     std: np.ndarray
     notes: tuple[str, ...] = ()
     sampling: np.ndarray | None = None
+    crop: tuple[int, ...] | None = None
 
     @property
     def input_shape(self) -> tuple[int, ...]:
-        """(*spatial, channel), without the batch."""
-        return self.dataset.x.shape[1:]
+        """What the network sees: (*spatial, channel), without the batch."""
+        *spatial, channels = self.dataset.x.shape[1:]
+        return (*(self.crop or spatial), channels)
+
+    @property
+    def seen(self) -> np.ndarray:
+        """Every example as evaluation sees it, [example, *input_shape]."""
+        return centre(self.dataset.x, self.crop)
+
+    def seen_target(self, values: np.ndarray, target: str) -> np.ndarray:
+        """The values of a target, "class" or one of the dataset's, as evaluation sees them."""
+        return centred_target(values, target, self.dataset.x.shape[1:-1], self.crop)
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -59,6 +72,7 @@ class Prepared:
 def prepare(data: Data, base: Path, seed: int) -> Prepared:
     """What a spec's `data` asks for; `base` is the spec file's folder. Raises DataError and SpecError."""
     dataset = load(data, base)
+    crop = crop_size(data, dataset.x.shape[1:-1])
     splits = split(dataset, data.split, seed)
     count = len(splits["train"])
     if "batch_size" in data.model_fields_set and data.batch_size != "all" and data.batch_size > count:
@@ -67,11 +81,11 @@ def prepare(data: Data, base: Path, seed: int) -> Prepared:
     if data.augment:
         from cnnlab.data.augment import check_augmentations  # needs jax, 1.6 s
 
-        check_augmentations(data.augment, dataset.x.shape[1:-1])
+        check_augmentations(data.augment, dataset.x, crop=crop)
     mean, std = statistics(dataset.x, splits["train"]) if data.normalize else _identity(dataset.x)
     notes = dataset.notes + missed(data.split, splits) + duplicates_across(dataset, splits)
     notes += classes_missing(dataset, splits) + imbalance_notes(dataset, splits["train"])
-    return with_sampling(Prepared(dataset, splits, mean, std, notes), data)
+    return with_sampling(Prepared(dataset, splits, mean, std, notes, crop=crop), data)
 
 
 def with_sampling(prepared: Prepared, data: Data) -> Prepared:
@@ -126,6 +140,7 @@ def describe(prepared: Prepared) -> dict[str, Any]:
         **describe_task_data(prepared),
         "imbalance": imbalance(dataset, splits["train"]),
         "fingerprints": _fingerprints(dataset, splits),
+        "evaluation": {"resize": list(dataset.x.shape[1:-1]), "crop": prepared.crop and list(prepared.crop)},
         "normalization": {"mean": prepared.mean.tolist(), "std": prepared.std.tolist()},
         "notes": list(prepared.notes),
     }
@@ -210,4 +225,5 @@ def restore(data: Data, base: Path, splits: Mapping[str, np.ndarray], descriptio
         message = f"the {changed[0]} split is not the one of the training: its fingerprint differs"
         raise DataError(message, where="splits.csv", hint="restore the run's splits.csv and data.json")
     mean, std = (np.array(description["normalization"][key], np.float32) for key in ("mean", "std"))
-    return with_sampling(Prepared(dataset, splits, mean, std, tuple(description["notes"])), data)
+    crop = crop_size(data, dataset.x.shape[1:-1])
+    return with_sampling(Prepared(dataset, splits, mean, std, tuple(description["notes"]), crop=crop), data)

@@ -126,7 +126,7 @@ def example(network: Network, file: Path | None) -> np.ndarray | None:
         return read_inputs(file, shape, pixels=True)[0]
     if network.prepared is None or network.prepared.input_shape != shape:
         return None
-    return network.prepared.dataset.x[network.prepared.splits["train"][0]]
+    return network.prepared.seen[network.prepared.splits["train"][0]]
 
 
 def _without_input(experiment: Experiment) -> Experiment:

@@ -11,6 +11,7 @@ import jax
 import numpy as np
 from flax import nnx
 
+from cnnlab.data.crop import cropped
 from cnnlab.errors import DataError, SpecError
 from cnnlab.layers.initialize import Initializer
 from cnnlab.layers.windows import ShapeError, show
@@ -55,7 +56,8 @@ def run_description(run: Run) -> Description:
     mean, std = (tuple(map(float, values)) for values in (sizes.mean, sizes.std))
     pixels = not isinstance(experiment.data, Npz) or data["dtype"] == "uint8"
     model = experiment.model.model_dump(mode="json", exclude_none=True, exclude=set(_OF_THE_SPEC))
-    before = Preprocessing(mean, std, sizes.input_shape[:-1], pixels=pixels)
+    resize = tuple(data["evaluation"]["resize"]) if cropped(data) else None
+    before = Preprocessing(mean, std, sizes.input_shape[:-1], resize, pixels=pixels)
     return Description(model, OURS, sizes.task.names, before)
 
 

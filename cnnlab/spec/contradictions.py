@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from cnnlab.spec.augment import augment_contradictions
 from cnnlab.spec.learning import learning
 from cnnlab.spec.schema import Experiment, LayersModel
 from cnnlab.spec.source_contradictions import source_contradictions
@@ -16,11 +17,7 @@ def contradictions(experiment: Experiment) -> Iterator[tuple[Path, str]]:
     yield from split_contradictions(experiment)
     yield from learning(experiment)
     yield from _transfer(experiment)
-    for i, augmentation in enumerate(experiment.data.augment):
-        given = augmentation.model_dump(exclude_none=True)
-        if len(given) != 1:
-            words = ", ".join(given) or "nothing"
-            yield ("data", "augment", i), f"one of shift, rotate, flip, noise an entry, not {words}"
+    yield from augment_contradictions(experiment.data.augment)
     if isinstance(experiment.model, LayersModel):
         last = len(experiment.model.layers) - 1
         if experiment.model.layers[last].kind == "softmax":

@@ -46,6 +46,9 @@ class DataSpec(Frozen):
     )
     split: Split | None = Field(default=None, description="default: 0.7, 0.15, 0.15 of what the source leaves open")
     resize: PerAxis | None = Field(default=None, description="size of every spatial axis, or one per axis")
+    crop: PerAxis | None = Field(
+        default=None, description="the centre of this size, cut out after resize; random crops of training have it too"
+    )
     normalize: Bool = Field(default=True, description="mean 0 and deviation 1 per channel, as in the training split")
     if TYPE_CHECKING:
         batch_size: int = 64  # `all` too, until the data is known

@@ -14,7 +14,7 @@ from jax import Array
 from jax.sharding import Mesh
 
 from cnnlab import kernels
-from cnnlab.data.augment import augment, scale
+from cnnlab.data.augment import scale
 from cnnlab.data.batches import steps_per_epoch
 from cnnlab.data.prepare import Prepared
 from cnnlab.layers import recompute
@@ -26,6 +26,7 @@ from cnnlab.spec.schema import Experiment
 from cnnlab.tasks import made, task_of
 from cnnlab.tasks.task import Outcome, Task
 from cnnlab.train import devices
+from cnnlab.train.augmented import augmented
 from cnnlab.train.freeze import frozen_mask, hold_statistics
 from cnnlab.train.precision import forward, inference
 from cnnlab.train.state import State, initial, split
@@ -47,12 +48,12 @@ class Examples(NamedTuple):
 class Steps(NamedTuple):
     """The step in two forms, which give the same bits.
 
-    one(state, x, y, mask): a batch that comes from the host.
+    one(state, x, y, mask, index): a batch that comes from the host.
     many(state, examples, places, mask, count): `count` steps in one dispatch; batch i of the epoch is
     `examples[places[i]]`, with places and mask [step of the epoch, batch].
     """
 
-    one: Callable[[State, Values, Values, Values], State]
+    one: Callable[[State, Values, Values, Values, Values], State]
     many: Callable[[State, Examples, Values, Values, int], State]
 
 
@@ -160,7 +161,7 @@ def _compiled(step: Callable[..., State], steps: int, experiment: Experiment, me
     def many(state: State, examples: Examples, places: Array, mask: Array, count: Array) -> State:
         def next_step(_: Array, state: State) -> State:
             i = state.step % steps
-            return step(state, *jax.tree.map(lambda values: values[places[i]], examples), mask[i])
+            return step(state, *jax.tree.map(lambda values: values[places[i]], examples), mask[i], places[i])
 
         return jax.lax.fori_loop(0, count, next_step, state)
 
@@ -183,24 +184,28 @@ def _train_step(
     x: Array,
     y: Array,
     mask: Array,
+    index: Array,
 ) -> State:
-    """One update from one batch: x [batch, *space, channel], y [batch, ...], mask [batch].
+    """One update from one batch: x [batch, *space, channel], y [batch, ...], mask [batch], index [batch], the
+    examples' places in the dataset.
 
     Before the step `first_step` the optimizer begins anew.
-    All randomness follows from (seed, step), so that a resumed run draws what an uninterrupted one would.
+    All randomness follows from (seed, step) and, in augmentation, from (seed, epoch, index), so that a resumed run
+    draws what an uninterrupted one would.
     """
     key = jax.random.fold_in(jax.random.key(np.uint32(experiment.seed)), state.step)
-    augment_key, model_key = jax.random.split(key)
+    _, model_key = jax.random.split(key)
     corruption_key, task = jax.random.fold_in(key, 2), sizes.task
-    x = devices.shared(x, mesh)
-    x = (augment(scale(x), augment_key, experiment.data.augment, sizes.std) - sizes.mean) / sizes.std
+    epoch = state.step // steps_per_epoch(sizes.examples, experiment.data.batch_size)
+    batch = augmented(experiment, sizes, epoch, devices.shared(x, mesh), y, index)
+    x, y = batch.x, batch.y
 
     def mean_loss(params: Any) -> tuple[Array, tuple[Array, Array, Any]]:
         params = jax.tree.map(lambda leaf, still: jax.lax.stop_gradient(leaf) if still else leaf, params, frozen)
         model = nnx.merge(graph, params, state.stats)
         mode = Mode(train=True, key=model_key, recompute=experiment.train.remat)
         output = forward(model, task.corrupted(x, corruption_key), experiment.precision, mode)
-        losses, objective = task.objective(output, x, y)
+        losses, objective = batch.mixed(lambda y: task.objective(output, x, y))
         stats = nnx.to_pure_dict(nnx.state(model, nnx.BatchStat))
         mean = jnp.where(mask, objective, 0).sum() / mask.sum()
         return mean + task.penalty(model, x), (output, losses, stats)

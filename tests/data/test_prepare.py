@@ -138,6 +138,7 @@ def test_description():
         },
         "fingerprints": {"data": dataset_fingerprint(prepared.dataset)}
         | {name: split_fingerprint(prepared.dataset, indices) for name, indices in splits.items()},
+        "evaluation": {"resize": [8, 8], "crop": None},
         "normalization": {"mean": [float(prepared.mean[0])], "std": [float(prepared.std[0])]},
         "notes": [],
     }

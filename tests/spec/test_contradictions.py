@@ -2,6 +2,7 @@
 
 import pytest
 
+from cnnlab.spec.augment import Augmentation
 from cnnlab.spec.load import parse
 
 MODEL = "\nmodel: {name: lenet5}\n"
@@ -13,7 +14,7 @@ ENDS = "train.early_stopping ends the run after"
 STEP = "optimizer.learning_rate: a step schedule takes one of every_epochs and at_epochs"
 NO_WEIGHTS = "a new head on what? Give model.weights, or leave it out"
 NOTHING_FROZEN = "nothing is frozen: give model.freeze, or leave it out"
-AUGMENT = "one of shift, rotate, flip, noise an entry, not"
+AUGMENT = f"one of {', '.join(Augmentation.model_fields)} an entry, not"
 NPY = "data.source: npy takes path (a folder) or x and y (two files)"
 ADD_UP = "data.split: train, validation and test must add up to 1, and add up to"
 
@@ -32,6 +33,8 @@ ADD_UP = "data.split: train, validation and test must add up to 1, and add up to
          f"data.augment[0]: {AUGMENT} shift, rotate"),
         ("data: {source: digits, augment: [shift: 2, ^{}]}" + MODEL, f"data.augment[1]: {AUGMENT} nothing"),
         ("data: {source: digits, augment: [^{flip: null}]}" + MODEL, f"data.augment[0]: {AUGMENT} nothing"),
+        ("data: {source: digits, augment: [^{mixup: 0.2}, {shift: 1}]}" + MODEL,
+         "data.augment[0]: mixup mixes what the other entries have made: put it behind them"),
         (RATE + "^warmup_epochs: 31}}",
          "optimizer.learning_rate.warmup_epochs: 31 epochs of warm-up, and train.epochs is 30"),
         (RATE + "schedule: constant, ^warmup_epochs: 2.5}}\ntrain: {epochs: 2}",
@@ -161,7 +164,7 @@ seed: 2
         "model: {layers: [softmax, dense: 3]}",
         "model: {layers: [residual: {body: [relu], shortcut: projection}, residual: [relu], crop_concat: [relu]]}",
         "model: {layers: [relu: {name: a}, residual: [relu: {name: a}], branches: [[relu: {name: a}], [relu]]]}",
-        "data: {source: digits, augment: [flip: horizontal, noise: 0.1, shift: 1, shift: 2]}" + MODEL,
+        "data: {source: digits, augment: [flip: horizontal, shift: 1, shift: 2, mixup: 1, cutmix: 1]}" + MODEL,
     ],
 )  # fmt: skip
 def test_what_does_not_contradict_is_taken(text):

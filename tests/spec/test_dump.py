@@ -71,6 +71,19 @@ splits = st.one_of(
     keys(stratify=st.booleans(), group=st.just("^([a-z]+)_")),
 )
 augmentations = st.sampled_from([{"shift": 2}, {"rotate": 10}, {"rotate": 0.5}, {"flip": "both"}, {"noise": 1e-3}])
+augmentations = st.sampled_from(
+    [
+        {"shift": 2},
+        {"rotate": 10},
+        {"rotate": 0.5},
+        {"flip": "both"},
+        {"noise": 1e-3},
+        {"scale": 1.5},
+        {"cutout": [2, 3]},
+        {"mixup": 0.2},
+        {"rand_augment": {}},
+    ]
+)
 common = {
     "split": splits,
     "resize": per_axis,

@@ -55,6 +55,10 @@ def test_the_specs_of_the_readme_conform_and_load(conforms):
         "name: a\nseed: 3\n" + SHORTEST + "train: {epochs: 3, early_stopping: {patience: 2}}\nloss: {}",
         *(f"model: {{name: {name}}}" for name in ("mlp", "softmax_regression", "resnet18", "resnet34")),
         "data: {source: npz, path: x, resize: [8, 8], augment: [shift: 2]}\nmodel: {name: lenet5}",
+        "data: {source: npz, path: x, crop: 8, augment: [{scale: 1.2}, {scale: [0.5, 1]}, {blur: 2}, {mixup: {}}]}\n"
+        "model: {name: lenet5}",
+        "data: {source: npz, path: x, augment: [{random_crop: 8}, {random_crop: {size: [8, 9], padding: 2}}]}\n"
+        "model: {name: lenet5}",
         "data: {source: image_folder, path: x, channels: 1, split: {train: 1}}\nmodel: {name: lenet5}",
         "data: {source: digits, split: {train: 1000, validation: 200, test: rest}}\nmodel: {name: lenet5}",
         "data: {source: digits, split: {train: a.txt, test: b.csv, unused: rest}}\nmodel: {name: lenet5}",

@@ -36,7 +36,7 @@ ACTIVATIONS = ", ".join(get_args(ActivationName))
         (
             "data: {source: digits, ^path: x}" + MODEL,
             "data.path: unknown key (value 'x'); "
-            "allowed: augment, batch_size, classes, normalize, resize, sampling, source, split",
+            "allowed: augment, batch_size, classes, crop, normalize, resize, sampling, source, split",
         ),
         (
             "data: {source: digits, split: {train: 1, ^tset: 0}}" + MODEL,
