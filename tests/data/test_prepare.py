@@ -131,6 +131,7 @@ def test_description():
         "counts_per_class": {
             name: [int((y[indices] == label).sum()) for label in range(10)] for name, indices in splits.items()
         },
+        "targets": {},
         "imbalance": {
             "ratio": 128 / 122,
             "largest": {"class": "3", "examples": 128},
