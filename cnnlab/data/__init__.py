@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from cnnlab.data import cifar, digits, generators, idx, image_folder, npy, npz, table
+from cnnlab.data import cifar, digits, generators, idx, image_folder, npy, npz, oxford_pet, stl10, table
 from cnnlab.data.dataset import Dataset
 
 SOURCES: Mapping[str, Callable[[Any, Path], Dataset]] = {
@@ -12,6 +12,8 @@ SOURCES: Mapping[str, Callable[[Any, Path], Dataset]] = {
     "idx": idx.load,
     "cifar10": cifar.cifar10,
     "cifar100": cifar.cifar100,
+    "stl10": stl10.load,
+    "oxford_pet": oxford_pet.load,
     "npz": npz.load,
     "npy": npy.load,
     "image_folder": image_folder.load,

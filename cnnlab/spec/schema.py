@@ -17,10 +17,12 @@ from cnnlab.spec.data import (
     NoData,
     Npy,
     Npz,
+    OxfordPet,
     Shapes,
     Sines,
     Spheres,
     Spirals,
+    Stl10,
     TwoMoons,
 )
 from cnnlab.spec.losses import Loss
@@ -55,6 +57,8 @@ if TYPE_CHECKING:
         | Idx
         | Cifar10
         | Cifar100
+        | Stl10
+        | OxfordPet
         | Npz
         | Npy
         | ImageFolder
