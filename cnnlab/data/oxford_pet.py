@@ -44,11 +44,11 @@ def load(data: OxfordPet, base: Path) -> Dataset:
     }
     entries = [entry for part in lists.values() for entry in part]
     files = tuple(f"images/{entry.name}.jpg" for entry in entries)
-    x = decode_all(root, files, 3, data.resize, where)
     if data.labels == "species":
         classes, y = SPECIES, [entry.species - 1 for entry in entries]
     else:
         classes, y = _breeds(entries, where), [entry.label - 1 for entry in entries]
+    x = decode_all(root, files, 3, data.resize, where)
     trained = len(lists["train"])
     given = {"train": np.arange(trained), "test": np.arange(trained, len(entries))}
     mask = Target(_masks(root, entries, x, data.border == "class", where), ("background", "pet", "border"))

@@ -10,6 +10,7 @@ from pathlib import Path
 from cnnlab.data.fetch.addresses import DATASETS, File, Published
 from cnnlab.data.fetch.download import Checked, Patience, checksum, download
 from cnnlab.data.fetch.events import Done, Event, Progress
+from cnnlab.data.fetch.record import NAME as RECORD
 from cnnlab.data.fetch.record import Record, measure, read
 from cnnlab.data.fetch.unpack import unpack
 from cnnlab.errors import DataError, FetchError, did_you_mean
@@ -42,12 +43,21 @@ def fetch(name: str, folder: Path, patience: Patience | None = None) -> Iterator
         folder.mkdir(parents=True, exist_ok=True)
         with _alone(folder):
             record = read(folder, name)
-            shutil.rmtree(folder / UNPACKING, ignore_errors=True)
+            _clear(folder)
             missing = [file for file in published.files if not _whole(file, folder, record)]
-            _check_room(published, missing, folder)
+            if missing:
+                _check_room(published, missing, folder)
+                record.write(folder)  # a folder that cannot be written to is told before anything is downloaded
             for file in missing:
                 yield from _bring(file, folder, record, patience or Patience())
             yield Done(folder, record.files, bool(missing))
+
+
+def _clear(folder: Path) -> None:
+    """Removes what a killed process left unfinished; what is downloaded stays."""
+    shutil.rmtree(folder / UNPACKING, ignore_errors=True)
+    for path in folder.glob(f".{RECORD}.*"):  # as cnnlab/files.py calls what it has not finished writing
+        path.unlink()
 
 
 def _whole(file: File, folder: Path, record: Record) -> bool:
