@@ -5,19 +5,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image, ImageOps
 
 from cnnlab.data.dataset import Dataset, Target, find
-from cnnlab.data.images import DAMAGED, decode_all
+from cnnlab.data.images import DAMAGED, decode_all, open_image
 from cnnlab.data.memory import processors
+from cnnlab.data.targets import UNKNOWN
 from cnnlab.errors import DataError
 from cnnlab.spec.data import OxfordPet
 
 SPLITS = {"train": "trainval.txt", "test": "test.txt"}
 SPECIES = ("cat", "dog")
 AGAIN = "copy or download it again: cnnlab data fetch oxford-pet"
-NOTHING = 255  # of a mask: nothing is said of this pixel
-TURNED = 0x0112  # EXIF's tag of the orientation
 # A trimap says 1 of the pet, 2 of what is behind it, and 3 of the border, which the authors call "not classified".
 PET, BEHIND, BORDER = 1, 2, 3
 
@@ -96,7 +95,7 @@ def _breeds(entries: list[Entry], where: str) -> tuple[str, ...]:
 
 def _masks(root: Path, entries: list[Entry], x: np.ndarray, border: bool, where: str) -> np.ndarray:
     """uint8 [example, height, width] in the images' size."""
-    classes = np.full(256, NOTHING, np.uint8)
+    classes = np.full(256, UNKNOWN, np.uint8)
     classes[BEHIND], classes[PET] = 0, 1
     if border:
         classes[BORDER] = 2
@@ -115,13 +114,14 @@ def _trimap(root: Path, name: str, size: tuple[int, ...], where: str) -> np.ndar
     """uint8 [height, width] of 1, 2, 3, turned as its image is. Raises DataError."""
     file = f"annotations/trimaps/{name}.png"
     try:
-        with Image.open(root / f"images/{name}.jpg") as image, Image.open(root / file) as opened:
+        with (root / f"images/{name}.jpg").open("rb") as of_image, (root / file).open("rb") as of_trimap:
+            image, opened = open_image(of_image), open_image(of_trimap)
             if opened.size != image.size:
                 (width, height), (wide, high) = opened.size, image.size
                 message = f"is {height} x {width} (height x width), and its image {high} x {wide}"
                 raise DataError(message, where=f"{where}/{file}", hint=AGAIN)
             trimap = opened if opened.mode in ("L", "P") else opened.convert("L")
-            trimap.getexif()[TURNED] = image.getexif().get(TURNED, 1)
+            trimap.getexif()[ExifTags.Base.Orientation] = image.getexif().get(ExifTags.Base.Orientation, 1)
             trimap = ImageOps.exif_transpose(trimap).resize((size[1], size[0]), Image.Resampling.NEAREST)
             values = np.asarray(trimap)
     except DAMAGED as error:

@@ -119,7 +119,9 @@ def test_what_is_fetched_is_loaded_by_the_lines_that_are_printed(site, cnnlab, t
 def test_from_the_fetch_to_a_trained_network(site, cnnlab, monkeypatch):
     monkeypatch.setitem(DATASETS, "mnist", site.publish(DATASETS["mnist"], idx_files()))
     lines = cnnlab("data", "fetch", "MNIST", "--to", "digits").out
-    Path("spec.yaml").write_text(f"{lines}  batch_size: 8\nmodel: {{layers: [flatten, dense: classes]}}\ntrain: {{epochs: 1}}\n")
+    Path("spec.yaml").write_text(
+        f"{lines}  batch_size: 8\nmodel: {{layers: [flatten, dense: classes]}}\ntrain: {{epochs: 1}}\n"
+    )
     ended = cnnlab("train", "spec.yaml", "--quiet", "--json")
     assert ended.code == 0, ended.err
     assert json.loads(ended.out)["metrics"]["n"] == 20

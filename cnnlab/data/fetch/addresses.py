@@ -197,8 +197,8 @@ def _imagenette(pixels: str, suffix: str, size: int, checksum: str, resize: int)
 
 
 # The archives were packed anew after TensorFlow Datasets took its sums. The full one's is the MD5 in torchvision's
-# datasets/imagenette.py, fe2fc2...; the others' SHA-256 are those that DagsHub's fastai catalogue and several
-# independent downloads state, one of which found torchvision's MD5 (e793b7..., 3df6f0...) on the same bytes.
+# datasets/imagenette.py; the others' SHA-256 are what several projects that downloaded them on their own state, of
+# files that have torchvision's MD5 too (e793b7... of 160 pixels, 3df6f0... of 320).
 IMAGENETTE = {
     "imagenette": _imagenette("whole", "", 1557161267, "md5:fe2fc210e6bb7c5664d602c3cd71e612", 224),
     "imagenette-320": _imagenette(
