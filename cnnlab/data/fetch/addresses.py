@@ -181,18 +181,18 @@ STL10 = Published(
 )
 
 
-def _imagenette(pixels: str, suffix: str, size: int, checksum: str, resize: int) -> Published:
+def _imagenette(suffix: str, size: int, checksum: str) -> Published:
     made = f"imagenette2{suffix}"
     address = f"https://s3.amazonaws.com/fast-ai-imageclas/{made}.tgz"
-    file = File(f"{made}.tgz", size, checksum, (address,), makes=made, unpacked=size * 21 // 20)
+    pixels = f"{suffix[1:]} pixels on the shorter side" if suffix else "whole"
     return Published(
         f"ten easy classes of ImageNet, 13,394 photographs, {pixels} (Howard 2019)",
         "Apache-2.0 (the selection); the images are ImageNet's, whose terms are non-commercial research and education",
         "https://github.com/fastai/imagenette",
-        (file,),
+        (File(f"{made}.tgz", size, checksum, (address,), makes=made, unpacked=size * 21 // 20),),
         "image_folder",
         inner=made,
-        resize=resize,
+        resize=128 if suffix == "-160" else 224,
     )
 
 
@@ -200,21 +200,12 @@ def _imagenette(pixels: str, suffix: str, size: int, checksum: str, resize: int)
 # datasets/imagenette.py; the others' SHA-256 are what several projects that downloaded them on their own state, of
 # files that have torchvision's MD5 too (e793b7... of 160 pixels, 3df6f0... of 320).
 IMAGENETTE = {
-    "imagenette": _imagenette("whole", "", 1557161267, "md5:fe2fc210e6bb7c5664d602c3cd71e612", 224),
-    "imagenette-320": _imagenette(
-        "320 pixels on the shorter side",
-        "-320",
-        341663724,
-        "sha256:569b4497c98db6dd29f335d1f109cf315fe127053cedf69010d047f0188e158c",
-        224,
-    ),
-    "imagenette-160": _imagenette(
-        "160 pixels on the shorter side",
-        "-160",
-        99003388,
-        "sha256:64d0c4859f35a461889e0147755a999a48b49bf38a7e0f9bd27003f10db02fe5",
-        128,
-    ),
+    f"imagenette{suffix}": _imagenette(suffix, size, checksum)
+    for suffix, size, checksum in (
+        ("", 1557161267, "md5:fe2fc210e6bb7c5664d602c3cd71e612"),
+        ("-320", 341663724, "sha256:569b4497c98db6dd29f335d1f109cf315fe127053cedf69010d047f0188e158c"),
+        ("-160", 99003388, "sha256:64d0c4859f35a461889e0147755a999a48b49bf38a7e0f9bd27003f10db02fe5"),
+    )
 }
 _OXFORD = ("https://thor.robots.ox.ac.uk/~vgg/data/pets", "https://www.robots.ox.ac.uk/~vgg/data/pets/data")
 OXFORD_PET = Published(
