@@ -2,10 +2,11 @@
 
 import typer
 
-from cnnlab.cli import fetch
+from cnnlab.cli import fetch, preview
 
 COMMANDS = {
     "fetch": fetch.fetch,
+    "preview": preview.preview,
 }
 
 app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="Fetch data sets, check and look at data.")

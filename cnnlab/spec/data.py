@@ -1,11 +1,12 @@
 """What a spec's `data` may say: where examples come from, how they are split, resized and augmented."""
 
-from typing import Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
 from cnnlab.spec.augment import Augmentation
+from cnnlab.spec.balance import ClassWeights
 from cnnlab.spec.split import Split
 from cnnlab.spec.types import (
     Bool,
@@ -15,6 +16,7 @@ from cnnlab.spec.types import (
     PositiveInt,
     Str,
     whole_number,
+    words_or,
 )
 
 
@@ -44,9 +46,21 @@ class DataSpec(Frozen):
     )
     split: Split | None = Field(default=None, description="default: 0.7, 0.15, 0.15 of what the source leaves open")
     resize: PerAxis | None = Field(default=None, description="size of every spatial axis, or one per axis")
+    crop: PerAxis | None = Field(
+        default=None, description="the centre of this size, cut out after resize; random crops of training have it too"
+    )
     normalize: Bool = Field(default=True, description="mean 0 and deviation 1 per channel, as in the training split")
-    batch_size: PositiveInt = Field(default=64, description="default: 64, or all of a smaller training split")
+    if TYPE_CHECKING:
+        batch_size: int = 64  # `all` too, until the data is known
+    else:
+        batch_size: words_or(Literal["all"], PositiveInt, "a whole number") = Field(
+            default=64, description="default: 64, or all of a smaller training split"
+        )
     augment: tuple[Augmentation, ...] = ()
+    sampling: ClassWeights | None = Field(
+        default=None,
+        description="balanced, or class: weight (1 where it is not named); default: each example once an epoch",
+    )
 
     @property
     def where(self) -> str:

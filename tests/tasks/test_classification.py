@@ -181,7 +181,7 @@ def test_a_step_with_auxiliary_classifiers_against_numpy(monkeypatch):
     rate = float(program.rate(jnp.int32(0)))
     assert rate == 1
     before = program.evaluate(program.initial_state.params, program.initial_state.stats, x, labels)
-    after = program.first.one(program.initial_state, x, labels, mask)
+    after = program.first.one(program.initial_state, x, labels, mask, np.arange(BATCH))
     for name, gradient in wanted.items():
         np.testing.assert_allclose(after.params[name], weights[name] - rate * gradient, atol=1e-5, err_msg=name)
     assert PLAIN.means(after.sums)["loss"] == pytest.approx(losses["head"][mask].mean(), rel=1e-5), (
