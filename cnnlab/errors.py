@@ -39,6 +39,12 @@ class SpecErrors(SpecError):
         super().__init__("\n".join(map(str, errors)))
 
 
+class FetchError(CnnlabError):
+    """The network or the disk did not let a data set be fetched; what has come is kept."""
+
+    exit_code = 1
+
+
 class Diverged(CnnlabError):
     """Training left the finite numbers, or every reasonable one; the last good checkpoint is kept."""
 

@@ -2,9 +2,10 @@
 
 import typer
 
-from cnnlab.cli import preview
+from cnnlab.cli import fetch, preview
 
 COMMANDS = {
+    "fetch": fetch.fetch,
     "preview": preview.preview,
 }
 

@@ -111,6 +111,24 @@ class Cifar100(FileSource):
     labels: Literal["fine", "coarse"] = Field(default="fine", description="the 100 classes, or their 20 superclasses")
 
 
+class Stl10(FileSource):
+    """STL-10: the folder of its binary version, its labelled images alone."""
+
+    tags = ("stl10",)
+    source: Literal["stl10"]
+
+
+class OxfordPet(FileSource):
+    """The Oxford-IIIT Pet dataset: the folder with `images/` and `annotations/`; its outlines are masks."""
+
+    tags = ("oxford_pet",)
+    source: Literal["oxford_pet"]
+    labels: Literal["breeds", "species"] = Field(default="breeds", description="the 37 breeds, or cat and dog")
+    border: Literal["ignore", "class"] = Field(
+        default="ignore", description="pixels that the outlines leave open: said nothing of, or a class of their own"
+    )
+
+
 SpatialAxes = Annotated[
     Annotated[Int, Field(ge=0, le=3)] | None,
     Field(description="default: x of rank 2 is vectors, 3 and 4 images, 5 volumes"),
