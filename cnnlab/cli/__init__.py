@@ -10,6 +10,7 @@ from cnnlab import __version__
 from cnnlab.cli import (
     bench,
     check,
+    data,
     doctor,
     evaluate,
     init,
@@ -43,6 +44,7 @@ COMMANDS = {
 app = typer.Typer(rich_markup_mode=None, add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 for _name, _command in COMMANDS.items():
     app.command(_name)(_command)
+app.add_typer(data.app, name="data")
 
 
 def _version(wanted: bool) -> None:

@@ -35,8 +35,10 @@ def decode(path: Path, channels: int, size: tuple[int, int] | None = None, name:
     """
     where = name or str(path)
     try:
+        if path.is_fifo():  # to open one waits for a writer, for ever
+            raise OSError("it is a pipe")
         with path.open("rb") as file:
-            turned = ImageOps.exif_transpose(_open(file))
+            turned = ImageOps.exif_transpose(open_image(file))
             flat = _eight_bits(turned, where).convert("L" if channels == 1 else "RGB")
         if size is not None:
             flat = flat.resize((size[1], size[0]), Image.Resampling.BILINEAR)
@@ -44,8 +46,9 @@ def decode(path: Path, channels: int, size: tuple[int, int] | None = None, name:
         message = f"more than {Image.MAX_IMAGE_PIXELS:,} pixels"
         raise DataError(message, where=where, hint="make it smaller") from error
     except DAMAGED as error:
-        reason = "it is no image that Pillow knows" if isinstance(error, Image.UnidentifiedImageError) else error
-        raise DataError(f"cannot read the image: {reason}", where=where, hint="repair or remove it") from error
+        raise DataError(
+            f"cannot read the image: {_reason(error, path)}", where=where, hint="repair or remove it"
+        ) from error
     return np.asarray(flat).reshape(flat.height, flat.width, channels)
 
 
@@ -101,7 +104,13 @@ def _before(have: int, wanted: int) -> int:
     return round((have - wanted) / 2) if have >= wanted else -((wanted - have) // 2)
 
 
-def _open(file: BinaryIO) -> Image.Image:
+def _reason(error: Exception, path: Path) -> str:
+    if isinstance(error, Image.UnidentifiedImageError):
+        return "it is no image that Pillow knows" if path.stat().st_size else "the file is empty"
+    return getattr(error, "strerror", None) or str(error)
+
+
+def open_image(file: BinaryIO) -> Image.Image:
     # Pillow only warns of an image of 89 million pixels, and raises above twice that. Its warnings of damaged
     # EXIF data, common in photographs, help nobody: what can be read of them is used.
     with _opening, warnings.catch_warnings():

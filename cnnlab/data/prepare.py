@@ -110,6 +110,7 @@ def describe(prepared: Prepared) -> dict[str, Any]:
         "fingerprints": _fingerprints(dataset, splits),
         "normalization": {"mean": prepared.mean.tolist(), "std": prepared.std.tolist()},
         "notes": list(prepared.notes),
+        "skipped": [{"file": file, "reason": reason} for file, reason in dataset.skipped.items()],
     }
 
 

@@ -2,14 +2,16 @@
 
 import csv
 import io
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
+from cnnlab.data.bad_files import with_pixels
 from cnnlab.data.dataset import Dataset, find
 from cnnlab.data.groups import check_given
-from cnnlab.data.images import decode_all
+from cnnlab.data.problems import Problem, stop
 from cnnlab.errors import DataError, did_you_mean
 from cnnlab.spec.data import Csv
 
@@ -23,9 +25,15 @@ def load(data: Csv, base: Path) -> Dataset:
     Classes are the labels, sorted, as numbers where all are. Raises DataError; it names the first bad row and
     counts them all.
     """
+    return with_pixels(listed(data, base), find(data.path, base).parent, data, str(Path(data.path).parent))
+
+
+def listed(data: Csv, base: Path, problem: Problem = stop) -> Dataset:
+    """`load`'s dataset before any image is opened: x is [example, 0]. What `problem` lets pass is left out."""
     path, where = find(data.path, base), data.path
     keys = [key for key in ("images", "labels", "split_column", "group_column") if getattr(data, key)]
-    rows = _good_rows(path, {key: getattr(data, key) for key in keys}, where)
+    columns = {key: getattr(data, key) for key in keys}
+    rows = _good_rows(path, columns, where, missing=data.on_bad_file == "skip", problem=problem)
     labels = [row["labels"] for row in rows]
     classes = _sorted(set(labels))
     files = tuple(row["images"] for row in rows)
@@ -39,7 +47,7 @@ def load(data: Csv, base: Path) -> Dataset:
     groups = tuple(row["group_column"] for row in rows) if data.group_column else None
     if groups:
         check_given(groups, given, where)
-    x = decode_all(path.parent, files, data.channels, data.resize, str(Path(where).parent))
+    x = np.empty((len(files), 0), np.uint8)
     place = {name: i for i, name in enumerate(classes)}
     y = np.array([place[label] for label in labels], np.int32)
     return Dataset(x, y, classes, files, given, source=data.source, groups=groups)
@@ -51,37 +59,53 @@ def _sorted(labels: set[str]) -> tuple[str, ...]:
     return tuple(sorted(labels))
 
 
-def _good_rows(path: Path, columns: dict[str, str], where: str) -> list[dict[str, str]]:
-    """The cells of the wanted columns by the spec's keys, stripped, a dictionary for each row."""
+def _good_rows(
+    path: Path, columns: dict[str, str], where: str, *, missing: bool, problem: Problem
+) -> list[dict[str, str]]:
+    """The cells of the wanted columns by the spec's keys, stripped, a dictionary for each row.
+
+    missing: a file that is not there is left to whoever reads it.
+    """
     rows: list[dict[str, str]] = []
     wrong: list[str] = []
-    places: dict[Path, str] = {}
+    places: dict[str, str] = {}
     read = _parquet_rows if path.suffix.lower() == ".parquet" else _csv_rows
     for place, cells, width in read(path, columns, where):
-        problem = f"{len(cells)} cells, and the header has {width}" if len(cells) != width else ""
-        row = {} if problem else {key: cells[name].strip() for key, name in columns.items()}
-        problem = problem or _problem(row, columns, path.parent)
-        if not problem:
-            first = places.setdefault((path.parent / row["images"]).resolve(), place)
-            problem = f"{row['images']!r} stands in {first} already" if first != place else ""
-        if problem:
-            wrong.append(f"{place}: {problem}")
-        rows.append(row)
-    if wrong:
-        raise DataError(wrong[0], where=where, hint=f"bad rows: {len(wrong):,} of {len(rows):,}")
+        words = f"{len(cells)} cells, and the header has {width}" if len(cells) != width else ""
+        row = {} if words else {key: cells[name].strip() for key, name in columns.items()}
+        words = words or _problem(row, columns, None if missing else path.parent)
+        if not words:
+            first = places.setdefault(_resolved(path.parent / row["images"]), place)
+            words = f"{row['images']!r} stands in {first} already" if first != place else ""
+        if words:
+            wrong.append(f"{place}: {words}")
+        else:
+            rows.append(row)
+    for words in wrong:
+        problem(DataError(words, where=where, hint=f"bad rows: {len(wrong):,} of {len(wrong) + len(rows):,}"))
     if not rows:
         raise DataError("no row below the header", where=where, hint="a row for every image")
     return rows
 
 
-def _problem(row: dict[str, str], columns: dict[str, str], folder: Path) -> str:
-    """What is wrong with a row, or nothing."""
+def _resolved(path: Path) -> str:
+    """The file behind links, also where they go in a circle or the name cannot be one."""
+    try:
+        return os.path.realpath(path)
+    except (OSError, ValueError):
+        return str(path)
+
+
+def _problem(row: dict[str, str], columns: dict[str, str], folder: Path | None) -> str:
+    """What is wrong with a row, or nothing. `folder`: where its file must be."""
     for key, cell in row.items():
         if cell.lower() in EMPTY:
             return f"the cell of the column '{columns[key]}' is {'NaN' if cell else 'empty'}"
     split = row.get("split_column", "train")
     if split.lower() not in SPLITS:
         return f"the split '{split}' is none of {', '.join(SPLITS)}"
+    if folder is None:
+        return ""
     try:
         there = (folder / row["images"]).is_file()
     except (OSError, ValueError):  # a name that is too long, or with a zero byte

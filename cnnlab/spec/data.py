@@ -128,15 +128,23 @@ class Npy(DataSpec):
 Channels = Annotated[Literal[1, 3], BeforeValidator(whole_number, json_schema_input_type=Literal[1, 3])]
 
 
-class ImageFolder(FileSource):
+class ImageFiles(FileSource):
+    """A source whose examples are image files."""
+
+    channels: Channels = 3
+    on_bad_file: Literal["error", "skip"] = Field(
+        default="error", description="skip: leave out images that cannot be read, count and list them"
+    )
+
+
+class ImageFolder(ImageFiles):
     """`class/name.jpg`, or `train/`, `val/`, `test/` above that."""
 
     tags = ("image_folder",)
     source: Literal["image_folder"]
-    channels: Channels = 3
 
 
-class Csv(FileSource):
+class Csv(ImageFiles):
     """A table, CSV or Parquet: a column of image files, relative to it, and a column of labels."""
 
     tags = ("csv",)
@@ -145,7 +153,6 @@ class Csv(FileSource):
     labels: Str = Field(description="the column with the classes' names")
     split_column: Str | None = Field(default=None, description="of train, validation (or val), test")
     group_column: Str | None = Field(default=None, description="a group's examples stay in one split")
-    channels: Channels = 3
 
 
 class Generator(DataSpec):
