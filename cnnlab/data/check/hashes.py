@@ -12,7 +12,7 @@ import numpy as np
 
 FREQUENCIES = 8  # along each axis: 64 coefficients, 64 bits
 CLOSE = 10  # bits: 99 of 100 copies with another brightness, size, or JPEG quality down to 60 stay below about that
-MOST_PAIRS = 20_000_000
+MOST_PAIRS = 2_000_000
 
 
 @lru_cache(maxsize=256)

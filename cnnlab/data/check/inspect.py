@@ -130,7 +130,8 @@ def _arrays(data: Any, base: Path, findings: list[Finding]) -> Examples | None:
     if not len(kept):
         return None
     if bad:
-        dataset, measures = take(dataset, kept), measures.take(kept)
+        names = tuple(dataset.name(i) for i in kept.tolist())  # their numbers are those in the source
+        dataset, measures = replace(take(dataset, kept), files=names), measures.take(kept)
     return Examples(dataset, {"all": np.arange(len(kept))}, measures)
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 
 from cnnlab.data.check.hashes import FREQUENCIES, low_frequencies
-from cnnlab.data.fingerprint import content_digests
+from cnnlab.data.fingerprint import content_digest
 from cnnlab.data.memory import processors
 
 LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601, as Pillow's
@@ -53,7 +53,7 @@ def measure(x: np.ndarray) -> Measures:
         mean = exact.mean(1)
         variance = np.square(exact - mean[:, None]).mean(1)
     return Measures(
-        np.array([*content_digests(x), None], object)[:-1],
+        np.array([content_digest(example) for example in x], object),
         flat.min((1, 2)).astype(np.float64),
         flat.max((1, 2)).astype(np.float64),
         mean,
