@@ -17,7 +17,7 @@ from cnnlab.data.check.targets import wrong_targets
 from cnnlab.data.dataset import Dataset, check, find
 from cnnlab.data.problems import Problem
 from cnnlab.data.resize import size_per_axis
-from cnnlab.data.split import split
+from cnnlab.data.split import classes_missing, split
 from cnnlab.data.subset import only_classes, take
 from cnnlab.errors import CnnlabError, DataError
 from cnnlab.spec.data import ImageFiles
@@ -57,6 +57,7 @@ def inspect(data: Data, base: Path, seed: int) -> Inspection:
         checked = check(replace(dataset, x=np.broadcast_to(np.uint8(0), shape)), data.where)
         findings += [Finding("no_example", what=note) for note in checked.notes[len(dataset.notes) :]]
         examples = replace(examples, splits=split(dataset, data.split, seed))
+        findings += [Finding("no_example", what=note) for note in classes_missing(dataset, examples.splits)]
     except CnnlabError as error:
         problem(error)
     if dataset.x.ndim > 2:
