@@ -1,27 +1,30 @@
 """`source: image_folder`: `class/name.jpg`, or `train/`, `val/`, `test/` above the classes."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from cnnlab.data.bad_files import with_pixels
-from cnnlab.data.dataset import Dataset, find
+from cnnlab.data.dataset import Dataset, Target, find
 from cnnlab.data.images import is_image
+from cnnlab.data.masked_folder import SPLITS, flat_files, mask_files
+from cnnlab.data.masks import read_masks
 from cnnlab.data.problems import Problem, stop
 from cnnlab.errors import DataError, did_you_mean
 from cnnlab.spec.schema import ImageFolder
-
-SPLITS = {"train": "train", "val": "validation", "validation": "validation", "test": "test"}
 
 
 def load(data: ImageFolder, base: Path) -> Dataset:
     """All images, uint8 [example, height, width, channels], ordered by split, class name and file name.
 
-    Class ids are the places of the class folders' sorted names, one mapping for all splits. Hidden files
-    are passed over, files that are no images are noted. Raises DataError.
+    Class ids are the places of the class folders' sorted names, one mapping for all splits. With `masks` there is a
+    "mask" target, and the images may lie without class folders; then there are no classes. Hidden files are passed
+    over, files that are no images are noted. Raises DataError.
     """
-    return with_pixels(listed(data, base), find(data.path, base), data, data.path)
+    dataset = with_pixels(listed(data, base), find(data.path, base), data, data.path)
+    return dataset if data.masks is None else replace(dataset, targets=_masks(data, base, dataset))
 
 
 def listed(data: ImageFolder, base: Path, problem: Problem = stop) -> Dataset:
@@ -29,6 +32,12 @@ def listed(data: ImageFolder, base: Path, problem: Problem = stop) -> Dataset:
     root, where = find(data.path, base), data.path
     if not root.is_dir():
         raise DataError(f"{root} is a file, and a folder of class folders is wanted", where=where)
+    if data.masks is not None and (flat := flat_files(root)) is not None:
+        files, given = flat
+        if not files:
+            raise DataError(f"no images in {root}", where=where, hint="images go to <name>.jpg, or <class>/<name>.jpg")
+        x, y = np.empty((len(files), 0), np.uint8), np.zeros(len(files), np.int32)
+        return Dataset(x, y, (), tuple(files), given, source=data.source)
     others: list[str] = []
     splits = _splits(root, where, problem)
     trees = {split: _classes(folder, root, where, others, problem) for split, folder in splits.items()}
@@ -52,6 +61,14 @@ def listed(data: ImageFolder, base: Path, problem: Problem = stop) -> Dataset:
     given = {} if set(given) == {""} else given
     x = np.empty((len(files), 0), np.uint8)
     return Dataset(x, np.array(labels, np.int32), classes, tuple(files), given, notes, data.source)
+
+
+def _masks(data: ImageFolder, base: Path, dataset: Dataset) -> dict[str, Target]:
+    root, folder, files = find(data.path, base), find(data.masks or "", base), list(dataset.files or ())
+    names = mask_files(folder, files, data.masks or "")
+    masks, images = [folder / name for name in names], [root / name for name in files]
+    names = [f"{data.masks}/{name}" for name in names]
+    return {"mask": read_masks(masks, images, names, dataset.x.shape[1:3], data, data.masks or "")}
 
 
 def _visible(folder: Path) -> Iterator[Path]:

@@ -1,5 +1,6 @@
 """Image files -> uint8 arrays, as a person sees them."""
 
+import io
 import struct
 import threading
 import warnings
@@ -26,18 +27,18 @@ def is_image(name: str) -> bool:
     return name.lower().endswith(EXTENSIONS)
 
 
-def decode(path: Path, channels: int, size: tuple[int, int] | None = None, name: str = "") -> np.ndarray:
+def decode(path: Path | bytes, channels: int, size: tuple[int, int] | None = None, name: str = "") -> np.ndarray:
     """The image as uint8 [height, width, channels], resized to `size` (height, width) by Pillow's BILINEAR.
 
     channels: 1 (luminance) or 3 (red, green, blue). Turned as its EXIF data say; 16 bits become 8 by
     dividing by 257; transparency is laid on white; of several frames the first is taken.
-    Raises DataError, which calls the file `name`, or its path.
+    `path` may be the bytes of the file itself. Raises DataError, which calls the file `name`, or its path.
     """
     where = name or str(path)
     try:
-        if path.is_fifo():  # to open one waits for a writer, for ever
+        if isinstance(path, Path) and path.is_fifo():  # to open one waits for a writer, for ever
             raise OSError("it is a pipe")
-        with path.open("rb") as file:
+        with io.BytesIO(path) if isinstance(path, bytes) else path.open("rb") as file:
             turned = ImageOps.exif_transpose(open_image(file))
             flat = _eight_bits(turned, where).convert("L" if channels == 1 else "RGB")
         if size is not None:
@@ -104,13 +105,15 @@ def _before(have: int, wanted: int) -> int:
     return round((have - wanted) / 2) if have >= wanted else -((wanted - have) // 2)
 
 
-def _reason(error: Exception, path: Path) -> str:
+def _reason(error: Exception, path: Path | bytes) -> str:
     if isinstance(error, Image.UnidentifiedImageError):
-        return "it is no image that Pillow knows" if path.stat().st_size else "the file is empty"
+        size = len(path) if isinstance(path, bytes) else path.stat().st_size
+        return "it is no image that Pillow knows" if size else "the file is empty"
     return getattr(error, "strerror", None) or str(error)
 
 
 def open_image(file: BinaryIO) -> Image.Image:
+    """The image, not yet decoded; raises Pillow's errors and warnings of decompression bombs."""
     # Pillow only warns of an image of 89 million pixels, and raises above twice that. Its warnings of damaged
     # EXIF data, common in photographs, help nobody: what can be read of them is used.
     with _opening, warnings.catch_warnings():

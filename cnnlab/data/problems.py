@@ -2,11 +2,11 @@
 
 from collections.abc import Callable
 
-from cnnlab.errors import DataError
+from cnnlab.errors import CnnlabError
 
-Problem = Callable[[DataError], None]
+Problem = Callable[[CnnlabError], None]
 
 
-def stop(error: DataError) -> None:
+def stop(error: CnnlabError) -> None:
     """Raises it: training wants all of the data, or none."""
     raise error

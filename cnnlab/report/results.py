@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from cnnlab.files import write_atomically
-from cnnlab.report.figures import confusion_matrix_png, curves_png
+from cnnlab.report.figures import curves_png
+from cnnlab.report.pictures import pictures
 from cnnlab.runs import history
 from cnnlab.runs.evaluation import Restored, evaluate_split, with_state
 from cnnlab.runs.training import Started, set_status
@@ -23,6 +24,7 @@ class Outcome:
     chosen_by: str
     epochs: int
     notes: tuple[str, ...]
+    pictures: tuple[str, ...] = ()
 
     def document(self) -> dict[str, Any]:
         """What `cnnlab train --json` prints."""
@@ -42,7 +44,10 @@ def finish(started: Started) -> Outcome:
     outcome = [evaluate(restored, split, "best") for split in splits][-1]
     rows = history.read(run.history)
     best = history.best_row(run.history, started.stopping)
-    write_atomically(run.figures / "curves.png", curves_png(rows, None if best is None else int(best["epoch"])))
+    write_atomically(
+        run.figures / "curves.png",
+        curves_png(rows, None if best is None else int(best["epoch"]), started.program.task.curve),
+    )
     chosen = {"epoch": restored.checkpoint.epoch, "step": restored.checkpoint.step, "by": started.stopping.metric}
     reason = None if len(rows) == started.experiment.train.epochs else f"early stopping on {started.stopping.metric}"
     set_status(run, "finished", reason, epochs=len(rows), best=chosen)
@@ -50,11 +55,15 @@ def finish(started: Started) -> Outcome:
 
 
 def evaluate(restored: Restored, split: str, which: str) -> Outcome:
-    """Evaluate one split of a restored run; its tables and its confusion matrix go to eval/<split>/."""
+    """Evaluate one split of a restored run; its tables and pictures go to eval/<split>/."""
     run, experiment = restored.run, restored.experiment
-    report = evaluate_split(restored, split, which)
-    write_atomically(run.evaluation(split, which) / "confusion_matrix.png", confusion_matrix_png(report))
+    report, found = evaluate_split(restored, split, which)
+    drawn = pictures(restored.program.task, report, found)
+    for name, picture in drawn.items():
+        write_atomically(run.evaluation(split, which) / name, picture)
     stopping = watched(experiment.train, has_validation="validation" in restored.prepared.splits)
     epochs = len(history.read(run.history))
     at = restored.checkpoint
-    return Outcome(str(run.path), which, at.step, at.epoch, report, stopping.metric, epochs, restored.notes)
+    return Outcome(
+        str(run.path), which, at.step, at.epoch, report, stopping.metric, epochs, restored.notes, tuple(drawn)
+    )

@@ -2,29 +2,38 @@
 
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Union
 
-from pydantic import Discriminator, Field, Tag
+from pydantic import BeforeValidator, Discriminator, Field, Tag
 
 from cnnlab.spec.architectures import ARCHITECTURES, Architecture, ModelSpec, architecture_tag, tagged
 from cnnlab.spec.data import (
-    SOURCES,
+    ArrayRecord,
     Cifar10,
     Cifar100,
     Csv,
     Digits,
-    Gaussians,
+    Hdf5,
+    HuggingFace,
     Idx,
     ImageFolder,
     NoData,
     Npy,
     Npz,
-    Shapes,
-    Sines,
-    Spheres,
-    Spirals,
-    TwoMoons,
+    TFRecord,
 )
+from cnnlab.spec.generators import DigitScenes, Function, Gaussians, Shapes, Sines, Spheres, Spirals, TwoMoons
 from cnnlab.spec.losses import Loss
 from cnnlab.spec.optimizers import SGD, Adam, AdamW, Momentum
+from cnnlab.spec.sources import SOURCES
+from cnnlab.spec.tasks import (
+    FIGURES,
+    TASKS,
+    ClassificationTask,
+    MultiLabelTask,
+    PerceptronTask,
+    ReconstructionTask,
+    RegressionTask,
+    SegmentationTask,
+)
 from cnnlab.spec.train import Train
 from cnnlab.spec.types import Frozen, NonNegativeInt
 from cnnlab.spec.vocabulary import Layers
@@ -48,6 +57,11 @@ def _key_tag(key: str, default: str | None = None):
     return Discriminator(tag)
 
 
+def _named(value: Any) -> Any:
+    """A bare word is a name."""
+    return {"name": value} if isinstance(value, str) else value
+
+
 if TYPE_CHECKING:
     Data = (
         NoData
@@ -57,17 +71,24 @@ if TYPE_CHECKING:
         | Cifar100
         | Npz
         | Npy
+        | Hdf5
         | ImageFolder
         | Csv
+        | TFRecord
+        | ArrayRecord
+        | HuggingFace
         | TwoMoons
         | Spirals
         | Gaussians
         | Sines
         | Shapes
         | Spheres
+        | DigitScenes
+        | Function
     )
     Model = LayersModel | Architecture
     Optimizer = SGD | Momentum | Adam | AdamW
+    Task = ClassificationTask | MultiLabelTask | RegressionTask | ReconstructionTask | SegmentationTask | PerceptronTask
 else:
     Data = Annotated[_union((NoData, *SOURCES)), _key_tag("source")]
     Model = Annotated[
@@ -80,6 +101,13 @@ else:
         Discriminator(architecture_tag),
     ]
     Optimizer = Annotated[_union((SGD, Momentum, Adam, AdamW)), _key_tag("name", "adamw")]
+    Task = Annotated[
+        Annotated[_union(TASKS), _key_tag("name")],
+        BeforeValidator(
+            _named,
+            json_schema_input_type=Annotated[_union(TASKS), _key_tag("name")] | Literal[tuple(FIGURES)],
+        ),
+    ]
 
 
 class Experiment(Frozen):
@@ -94,8 +122,9 @@ class Experiment(Frozen):
         description="of maps, and of weights where they are multiplied, in training and evaluation; parameters, "
         "statistics, losses and metrics are float32 in both",
     )
+    task: Task | None = Field(default=None, description="what to learn; default: what the data is for")
     data: Data = NoData()
     model: Model
-    loss: Loss = Loss()
+    loss: Loss | None = Field(default=None, description="default: the task's own")
     optimizer: Optimizer = AdamW()
     train: Train = Train()

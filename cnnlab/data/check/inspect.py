@@ -14,7 +14,7 @@ from cnnlab.data.check.findings import Finding, ordered
 from cnnlab.data.check.inspection import Examples, Inspection
 from cnnlab.data.check.measures import joined, measure_all
 from cnnlab.data.check.targets import wrong_targets
-from cnnlab.data.dataset import Dataset, check, find
+from cnnlab.data.dataset import Dataset, Target, check, find
 from cnnlab.data.problems import Problem
 from cnnlab.data.resize import size_per_axis
 from cnnlab.data.split import classes_missing, split
@@ -41,7 +41,7 @@ def inspect(data: Data, base: Path, seed: int) -> Inspection:
         findings.append(Finding("data", error.where, what=what))
 
     try:
-        if isinstance(data, ImageFiles):
+        if isinstance(data, ImageFiles) and getattr(data, "features", None) is None:
             examples = _images(data, base, findings, problem)
         else:
             examples = _arrays(data, base, findings)
@@ -88,10 +88,25 @@ def _images(data: ImageFiles, base: Path, findings: list[Finding], problem: Prob
     headers = tuple(look.header for look in good if look.header is not None)
     dataset = replace(take(listed, kept), digests=tuple(measures.digests.tolist()))
     findings += strange_headers(dataset.files or (), headers, resized=data.resize is not None)
+    dataset = replace(dataset, targets={**dataset.targets, **_masks(data, base, findings, problem)})
     size = headers[0].size if data.resize is None else size_per_axis(data.resize, 2)
     shape = (*size, data.channels)
     dataset = replace(dataset, x=np.broadcast_to(np.uint8(0), (len(kept), *shape)))
     return Examples(dataset, {"all": np.arange(len(kept))}, measures, headers)
+
+
+def _masks(data: ImageFiles, base: Path, findings: list[Finding], problem: Problem) -> dict[str, Target]:
+    """The masks of the images that can be read, as training reads them; the first that it would stop at is told."""
+    if getattr(data, "masks", None) is None:
+        return {}
+    try:
+        dataset = SOURCES[data.tags[0]](data.model_copy(update={"on_bad_file": "skip"}), base)
+        dataset = dataset if data.classes is None else only_classes(dataset, data.classes, data.where)
+    except CnnlabError as error:
+        problem(error)
+        return {}
+    findings += wrong_targets(dataset, dataset.x.shape[1:-1])
+    return {"mask": dataset.targets["mask"]}
 
 
 def _bad_files(listed: Dataset, looked: list[Looked], *, skip: bool) -> Iterator[Finding]:

@@ -12,7 +12,8 @@ from cnnlab.data.check.inspect import inspect
 from cnnlab.data.dataset import Dataset, Target
 from cnnlab.data.prepare import prepare
 from cnnlab.errors import DataError
-from cnnlab.spec.data import Csv, Digits, Gaussians, ImageFolder, Npz
+from cnnlab.spec.data import Csv, Digits, ImageFolder, Npz
+from cnnlab.spec.generators import Gaussians
 from cnnlab.spec.schema import NoData
 from cnnlab.spec.split import Split
 
