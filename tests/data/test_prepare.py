@@ -135,6 +135,7 @@ def test_description():
         | {name: split_fingerprint(prepared.dataset, indices) for name, indices in splits.items()},
         "normalization": {"mean": [float(prepared.mean[0])], "std": [float(prepared.std[0])]},
         "notes": [],
+        "targets": {},
         "skipped": [],
     }
 

@@ -199,7 +199,7 @@ def test_arrays(tmp_path):
     ]
     np.savez(tmp_path / "own.npz", x=x, y=np.arange(40) - 1)
     (finding,) = inspect(Npz(source="npz", path="own.npz"), tmp_path, 0).findings
-    assert (finding.kind, finding.what.split(" where")[0]) == ("data", "y[0] is -1, and labels go from 0 to 65535")
+    assert (finding.kind, finding.what.split(";")[0]) == ("data", "y[0] is -1, and labels go from 0 to 65535")
 
 
 def test_labels_out_of_range_and_targets_of_any_source(tmp_path, monkeypatch):
