@@ -2,9 +2,10 @@
 
 import typer
 
-from cnnlab.cli import fetch, preview
+from cnnlab.cli import check_data, fetch, preview
 
 COMMANDS = {
+    "check": check_data.check_data,
     "fetch": fetch.fetch,
     "preview": preview.preview,
 }
