@@ -142,7 +142,6 @@ def test_description():
         "evaluation": {"resize": [8, 8], "crop": None},
         "normalization": {"mean": [float(prepared.mean[0])], "std": [float(prepared.std[0])]},
         "notes": [],
-        "targets": {},
         "skipped": [],
     }
 
