@@ -4,17 +4,16 @@ import struct
 import threading
 import warnings
 import zlib
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 from PIL import Image, ImageOps
+from PIL.JpegImagePlugin import JpegImageFile
 
-from cnnlab.data.memory import check_fits, processors
-from cnnlab.data.resize import size_per_axis
+from cnnlab.data import jpeg
 from cnnlab.errors import DataError
+from cnnlab.spec.images import Decode
 
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
 DAMAGED = (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, struct.error, zlib.error)
@@ -26,18 +25,24 @@ def is_image(name: str) -> bool:
     return name.lower().endswith(EXTENSIONS)
 
 
-def decode(path: Path, channels: int, size: tuple[int, int] | None = None, name: str = "") -> np.ndarray:
+def decode(
+    path: Path, channels: int, size: tuple[int, int] | None = None, name: str = "", decoder: Decode = "full"
+) -> np.ndarray:
     """The image as uint8 [height, width, channels], resized to `size` (height, width) by Pillow's BILINEAR.
 
     channels: 1 (luminance) or 3 (red, green, blue). Turned as its EXIF data say; 16 bits become 8 by
     dividing by 257; transparency is laid on white; of several frames the first is taken.
+    A JPEG that is resized need not be decoded in full: see `jpeg.resized`.
     Raises DataError, which calls the file `name`, or its path.
     """
     where = name or str(path)
     try:
         with path.open("rb") as file:
-            turned = ImageOps.exif_transpose(_open(file))
-            flat = _eight_bits(turned, where).convert("L" if channels == 1 else "RGB")
+            image = _open(file)
+            if decoder != "full" and size is not None and isinstance(image, JpegImageFile):
+                return _pixels(jpeg.resized(file, image, channels, size, decoder), channels)
+            ImageOps.exif_transpose(image, in_place=True)
+            flat = _eight_bits(image, where).convert("L" if channels == 1 else "RGB")
         if size is not None:
             flat = flat.resize((size[1], size[0]), Image.Resampling.BILINEAR)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
@@ -46,35 +51,11 @@ def decode(path: Path, channels: int, size: tuple[int, int] | None = None, name:
     except DAMAGED as error:
         reason = "it is no image that Pillow knows" if isinstance(error, Image.UnidentifiedImageError) else error
         raise DataError(f"cannot read the image: {reason}", where=where, hint="repair or remove it") from error
-    return np.asarray(flat).reshape(flat.height, flat.width, channels)
+    return _pixels(flat, channels)
 
 
-def decode_all(
-    root: Path, files: Sequence[str], channels: int, resize: int | tuple[int, ...] | None, where: str
-) -> np.ndarray:
-    """uint8 [example, height, width, channels], decoded by threads, in the order of `files`, which start at `root`.
-
-    Raises DataError for the first of them that cannot be read or has another size, and for too many.
-    """
-    height, width = size_per_axis(resize, 2) if resize is not None else (None, None)
-    size = (height, width) if height and width else None
-    first = decode(root / files[0], channels, size, f"{where}/{files[0]}")
-    words = f"{len(files):,} images of {first.shape[0]} x {first.shape[1]}"
-    check_fits(len(files) * first.nbytes, words, where=where, hint="choose a smaller data.resize")
-    x = np.empty((len(files), *first.shape), np.uint8)
-
-    def decode_into(i: int) -> None:
-        image = decode(root / files[i], channels, size, f"{where}/{files[i]}")
-        if image.shape != first.shape:
-            sizes = [f"{height} x {width}" for height, width, _ in (first.shape, image.shape)]
-            message = f"{files[0]} is {sizes[0]} (height x width), and {files[i]} is {sizes[1]}"
-            raise DataError(message, where=where, hint="add data.resize, to bring all to one size")
-        x[i] = image
-
-    with ThreadPoolExecutor(processors()) as pool:
-        for _ in pool.map(decode_into, range(len(files))):  # raises the first file's error, in their order
-            pass
-    return x
+def _pixels(image: Image.Image, channels: int) -> np.ndarray:
+    return np.asarray(image).reshape(image.height, image.width, channels)
 
 
 def crop(pixels: np.ndarray, size: tuple[int, ...], resize: int | None, interpolation: str) -> np.ndarray:

@@ -6,6 +6,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
 from cnnlab.spec.augment import Augmentation
+from cnnlab.spec.images import ImageKeys
 from cnnlab.spec.split import Split
 from cnnlab.spec.types import (
     Bool,
@@ -17,7 +18,6 @@ from cnnlab.spec.types import (
     PositiveFloat,
     PositiveInt,
     Str,
-    whole_number,
 )
 
 
@@ -125,27 +125,24 @@ class Npy(DataSpec):
     spatial_axes: SpatialAxes = None
 
 
-Channels = Annotated[Literal[1, 3], BeforeValidator(whole_number, json_schema_input_type=Literal[1, 3])]
-
-
-class ImageFolder(FileSource):
+class ImageFolder(FileSource, ImageKeys):
     """`class/name.jpg`, or `train/`, `val/`, `test/` above that."""
 
     tags = ("image_folder",)
+    path_keys = ("path", "cache")
     source: Literal["image_folder"]
-    channels: Channels = 3
 
 
-class Csv(FileSource):
+class Csv(FileSource, ImageKeys):
     """A table, CSV or Parquet: a column of image files, relative to it, and a column of labels."""
 
     tags = ("csv",)
+    path_keys = ("path", "cache")
     source: Literal["csv"]
     images: Str = Field(description="the column with the images' paths")
     labels: Str = Field(description="the column with the classes' names")
     split_column: Str | None = Field(default=None, description="of train, validation (or val), test")
     group_column: Str | None = Field(default=None, description="a group's examples stay in one split")
-    channels: Channels = 3
 
 
 class Generator(DataSpec):
