@@ -10,6 +10,7 @@ from cnnlab.runs.network import network
 from cnnlab.runs.pretrained import prepare_experiment
 from cnnlab.spec.load import load
 from cnnlab.spec.schema import Experiment
+from cnnlab.tasks import task_of
 
 EXPERIMENTS = Path(__file__).parent.parent / "experiments"
 SPECS = sorted(EXPERIMENTS.rglob("*.yaml"))
@@ -24,7 +25,7 @@ def name(path: Path) -> str:
 @pytest.mark.parametrize("path", TRAINED, ids=name)
 def test_it_builds_and_traces(path):
     experiment, prepared = prepare_experiment(load(path))
-    found = network(experiment, prepared.input_shape, len(prepared.classes), prepared=prepared)
+    found = network(experiment, prepared.input_shape, task_of(experiment, prepared.dataset), prepared=prepared)
     assert found.traced.output_shape == (len(prepared.classes),)
     assert found.summary()["parameters"] > 0
 

@@ -34,9 +34,10 @@ def bench(
     from cnnlab.runs.network import network
     from cnnlab.runs.pretrained import prepare_experiment
     from cnnlab.spec.load import load
+    from cnnlab.tasks import task_of
 
     experiment, prepared = prepare_experiment(load(spec, overrides))
-    found = network(experiment, prepared.input_shape, len(prepared.classes), prepared=prepared)
+    found = network(experiment, prepared.input_shape, task_of(experiment, prepared.dataset), prepared=prepared)
     for note in prepared.notes:
         render.note(note)
     if experiment.model.unfreeze_at_epoch is not None:

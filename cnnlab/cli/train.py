@@ -36,10 +36,11 @@ def train(
     from cnnlab.runs.pretrained import load_weights, prepare_experiment
     from cnnlab.runs.signals import StopSignals
     from cnnlab.spec.load import load
+    from cnnlab.tasks import task_of
 
     with StopSignals() as signals:
         experiment, prepared = prepare_experiment(load(spec, overrides))
-        found = network(experiment, prepared.input_shape, len(prepared.classes), prepared=prepared)
+        found = network(experiment, prepared.input_shape, task_of(experiment, prepared.dataset), prepared=prepared)
         if experiment.model.weights is not None:  # told before there is a run
             load_weights(experiment.model, found.model, prepared.input_shape)
         directory = locate(experiment.name or "", run, resume=resume)

@@ -9,8 +9,8 @@ from cnnlab.data.prepare import Prepared
 
 
 class Batch(NamedTuple):
-    """x [batch, *spatial, channel], uint8 or float32; y [batch], int32; mask [batch], bool, True for an example
-    that counts and False for one that only fills up; index [batch], int32, the examples' places in the dataset."""
+    """x [batch, *spatial, channel], uint8 or float32; y [batch, ...], the target; mask [batch], bool, True for an
+    example that counts, False for one that only fills up; index [batch], int32, the examples' places in the dataset."""
 
     x: np.ndarray
     y: np.ndarray
@@ -29,13 +29,15 @@ def order(seed: int, epoch: int, count: int) -> np.ndarray:
     return np.random.Generator(np.random.Philox(key=key)).permutation(count)
 
 
-def training_batch(prepared: Prepared, order: np.ndarray, i: int, batch_size: int) -> Batch:
-    """The `i`-th batch of an epoch, always `batch_size` rows.
+def training_batch(
+    prepared: Prepared, order: np.ndarray, i: int, batch_size: int, targets: np.ndarray | None = None
+) -> Batch:
+    """The `i`-th batch of an epoch, always `batch_size` rows; its y out of `targets` [example, ...], or the classes.
 
     The last one is filled up with the first examples of the same order, mask False: batch normalisation sees
     real images, and the loss counts each example once.
     """
-    return _batch(prepared, prepared.splits["train"][order], i, batch_size)
+    return _batch(prepared, prepared.splits["train"][order], i, batch_size, targets)
 
 
 def epoch_places(prepared: Prepared, order: np.ndarray, batch_size: int) -> tuple[np.ndarray, np.ndarray]:
@@ -43,16 +45,19 @@ def epoch_places(prepared: Prepared, order: np.ndarray, batch_size: int) -> tupl
     return _places(prepared.splits["train"][order], np.arange(steps_per_epoch(len(order), batch_size)), batch_size)
 
 
-def evaluation_batches(prepared: Prepared, split: str, batch_size: int) -> Iterator[Batch]:
-    """All batches of a split in the order of its indices, the last one filled up and masked."""
+def evaluation_batches(
+    prepared: Prepared, split: str, batch_size: int, targets: np.ndarray | None = None
+) -> Iterator[Batch]:
+    """All batches of a split in the order of its indices, the last one filled up and masked; as `training_batch`."""
     indices = prepared.splits[split]
     for i in range(steps_per_epoch(len(indices), batch_size)):
-        yield _batch(prepared, indices, i, batch_size)
+        yield _batch(prepared, indices, i, batch_size, targets)
 
 
-def _batch(prepared: Prepared, indices: np.ndarray, i: int, batch_size: int) -> Batch:
+def _batch(prepared: Prepared, indices: np.ndarray, i: int, batch_size: int, targets: np.ndarray | None) -> Batch:
     (index,), (mask,) = _places(indices, np.array([i]), batch_size)
-    return Batch(prepared.dataset.x[index], prepared.dataset.y[index], mask, index)
+    y = prepared.dataset.y if targets is None else targets
+    return Batch(prepared.dataset.x[index], y[index], mask, index)
 
 
 def _places(indices: np.ndarray, batches: np.ndarray, batch_size: int) -> tuple[np.ndarray, np.ndarray]:

@@ -20,17 +20,10 @@ def from_layers(
 ) -> compose.Sequential:
     """A Sequential of the entries, [batch, *space, channel] to [batch, classes].
 
-    Without `classes` the end may have any shape. Raises ShapeError with the entry's path and the map that it
-    cannot take, and where the end is not one logit a class.
+    `classes` is what the word stands for; what the end has to be, the task says. Raises ShapeError with the entry's
+    path and the map that it cannot take.
     """
-    stack = _Builder(classes, init).stack(layers, input_shape, "model.layers")
-    if classes is not None and stack.shape != (classes,):
-        raise ShapeError(
-            f"the last layer gives {show(stack.shape)}, and there are {classes} classes",
-            where="model.layers",
-            hint="end with 'dense: classes', after flatten or global_avg_pool",
-        )
-    return stack.build()
+    return _Builder(classes, init).stack(layers, input_shape, "model.layers").build()
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from cnnlab.files import write_atomically
-from cnnlab.report.figures import confusion_matrix_png, curves_png
+from cnnlab.report.figures import curves_png
+from cnnlab.report.pictures import pictures
 from cnnlab.runs import history
 from cnnlab.runs.evaluation import Restored, evaluate_split, with_state
 from cnnlab.runs.training import Started, set_status
@@ -50,10 +51,11 @@ def finish(started: Started) -> Outcome:
 
 
 def evaluate(restored: Restored, split: str, which: str) -> Outcome:
-    """Evaluate one split of a restored run; its tables and its confusion matrix go to eval/<split>/."""
+    """Evaluate one split of a restored run; its tables and pictures go to eval/<split>/."""
     run, experiment = restored.run, restored.experiment
-    report = evaluate_split(restored, split, which)
-    write_atomically(run.evaluation(split, which) / "confusion_matrix.png", confusion_matrix_png(report))
+    report, found = evaluate_split(restored, split, which)
+    for name, picture in pictures(report, found).items():
+        write_atomically(run.evaluation(split, which) / name, picture)
     stopping = watched(experiment.train, has_validation="validation" in restored.prepared.splits)
     epochs = len(history.read(run.history))
     at = restored.checkpoint

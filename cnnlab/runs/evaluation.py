@@ -8,12 +8,11 @@ from cnnlab.data.prepare import Prepared, splits_from_csv
 from cnnlab.data.prepare import restore as restore_data
 from cnnlab.errors import RunError, did_you_mean
 from cnnlab.files import write_atomically
-from cnnlab.metrics.confusion import classification_report, confusion_csv, per_class_csv
-from cnnlab.metrics.predictions import to_csv
 from cnnlab.runs import history
 from cnnlab.runs.directory import Run
 from cnnlab.spec.load import load
 from cnnlab.spec.schema import Experiment
+from cnnlab.tasks.task import Found, Listing
 from cnnlab.train import checkpoint
 from cnnlab.train.checkpoint import Checkpoint
 from cnnlab.train.evaluate import evaluate
@@ -43,7 +42,7 @@ def restore_run(run: Run, which: str) -> Restored:
     except OSError:
         raise RunError("its splits.csv is missing", where=str(run.path)) from None
     prepared = restore_data(experiment.data, Path(), splits, run.read_json(run.data))
-    return with_state(run, experiment, prepared, compile_program(experiment, Sizes.of(prepared)), which)
+    return with_state(run, experiment, prepared, compile_program(experiment, Sizes.of(experiment, prepared)), which)
 
 
 def with_state(run: Run, experiment: Experiment, prepared: Prepared, program: Program, which: str) -> Restored:
@@ -78,22 +77,21 @@ def load_state(
     raise RunError(f"nothing to evaluate: {why}", where=str(run.path), hint="continue it with 'train --resume'")
 
 
-def evaluate_split(restored: Restored, split: str, which: str) -> dict[str, Any]:
-    """The report of a split, as metrics.json has it; its files are written to eval/<split>/."""
-    prepared = restored.prepared
+def evaluate_split(restored: Restored, split: str, which: str) -> tuple[dict[str, Any], Found]:
+    """The report of a split, as metrics.json has it, and what it is made of; its files are written to eval/<split>/."""
+    prepared, task = restored.prepared, restored.program.task
     if split not in prepared.splits:
         there = list(prepared.splits)
         hint = did_you_mean(split, there) or f"there are {', '.join(there)}"
         raise RunError(f"the run has no split '{split}'", where=str(restored.run.path), hint=hint)
     size = restored.experiment.data.batch_size
     state, indices = restored.state, prepared.splits[split]
-    found = evaluate(restored.program.evaluate, state.params, state.stats, prepared, split, size)
-    report = classification_report(found, prepared.classes, split)
+    found = evaluate(restored.program, state.params, state.stats, prepared, split, size)
+    report = task.report(found, split)
     folder = restored.run.evaluation(split, which)
     files = prepared.dataset.files
     names = None if files is None else [files[i] for i in indices]
     restored.run.write_json(folder / "metrics.json", report)
-    write_atomically(folder / "per_class.csv", per_class_csv(report))
-    write_atomically(folder / "confusion_matrix.csv", confusion_csv(report))
-    write_atomically(folder / "predictions.csv", to_csv(found, prepared.classes, files=names, indices=indices))
-    return report
+    for name, content in task.files(found, report, Listing(split, indices, names)).items():
+        write_atomically(folder / name, content)
+    return report, found

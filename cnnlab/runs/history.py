@@ -7,29 +7,24 @@ from pathlib import Path
 from cnnlab.errors import RunError
 from cnnlab.files import write_atomically
 from cnnlab.spec.train import EarlyStopping
+from cnnlab.tasks.task import Task
 from cnnlab.train.stopping import best_epoch
 
-COLUMNS = (
-    "epoch",
-    "step",
-    "train/loss",
-    "train/accuracy",
-    "validation/loss",
-    "validation/accuracy",
-    "validation/f1",
-    "learning_rate",
-    "seconds",
-    "images_per_second",
-)
 _WHOLE = ("epoch", "step")
 
 
-def write(path: Path, rows: list[dict[str, float]]) -> None:
+def columns(task: Task) -> list[str]:
+    """What a row has for a task."""
+    figures = [f"train/{name}" for name in task.trained] + [f"validation/{name}" for name in task.validated]
+    return ["epoch", "step", *figures, "learning_rate", "seconds", "images_per_second"]
+
+
+def write(path: Path, rows: list[dict[str, float]], columns: list[str]) -> None:
     """The whole history, atomically; a figure that was not measured stays empty."""
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    writer.writerows([repr(row[name]) if name in row else "" for name in COLUMNS] for row in rows)
+    writer.writerow(columns)
+    writer.writerows([repr(row[name]) if name in row else "" for name in columns] for row in rows)
     write_atomically(path, buffer.getvalue())
 
 

@@ -93,7 +93,7 @@ def measure(experiment: Experiment, prepared: Prepared, network: Network, second
     With `model.unfreeze_at_epoch` the step is that of the first epochs.
     """
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None  # Windows has none
-    program = compile_program(experiment, Sizes.of(prepared))
+    program = compile_program(experiment, Sizes.of(experiment, prepared))
     precision = str(getattr(experiment, "precision", "float32"))
     split = next(name for name in ("validation", "test", "train") if name in prepared.splits)
     compile_seconds, memory = _compiled(program, experiment, prepared, split)
@@ -142,7 +142,8 @@ def _compiled(
     feed.begin(0, state)
     step = feed.lowered(state).compile()
     between = time.perf_counter()
-    batch = next(evaluation_batches(prepared, split, size))
+    targets = program.task.targets(prepared.dataset)
+    batch = next(evaluation_batches(prepared, split, size, targets))
     program.evaluate.lower(state.params, state.stats, batch.x, batch.y).compile()  # pyright: ignore[reportFunctionMemberAccess]
     seconds = {"training_step": between - before, "evaluation": time.perf_counter() - between}
     found = step.memory_analysis()
@@ -179,7 +180,8 @@ def _work(program: Program, experiment: Experiment, prepared: Prepared, split: s
     def evaluate(batch: Batch) -> Any:
         return program.evaluate(state.params, state.stats, batch.x, batch.y)
 
-    passes = (evaluation_batches(prepared, split, experiment.data.batch_size) for _ in itertools.count())
+    targets = program.task.targets(prepared.dataset)
+    passes = (evaluation_batches(prepared, split, experiment.data.batch_size, targets) for _ in itertools.count())
     return {
         "training": train,
         "evaluation": each(itertools.chain.from_iterable(passes), evaluate),

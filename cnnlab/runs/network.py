@@ -12,7 +12,6 @@ from cnnlab.data.prepare import Prepared
 from cnnlab.errors import DataError, SpecError
 from cnnlab.layers.initialize import Initializer
 from cnnlab.layers.recompute import has_blocks
-from cnnlab.layers.windows import show
 from cnnlab.models import build
 from cnnlab.receptive_field.fields import fields
 from cnnlab.receptive_field.report import Report
@@ -20,6 +19,8 @@ from cnnlab.runs.directory import open_run
 from cnnlab.runs.pretrained import prepare_experiment
 from cnnlab.spec.load import load
 from cnnlab.spec.schema import Experiment, NoData
+from cnnlab.tasks import made, task_of
+from cnnlab.tasks.task import Task
 from cnnlab.trace.cost import LayerCost, cost, totals
 from cnnlab.trace.walk import Traced, trace
 from cnnlab.train.freeze import Trainable, trainable
@@ -62,19 +63,22 @@ class Network:
 def network(
     experiment: Experiment,
     input_shape: tuple[int, ...],
-    classes: int | None,
+    task: Task | int | None,
     notes: tuple[str, ...] = (),
     prepared: Prepared | None = None,
 ) -> Network:
-    """Build and trace without weights; nothing compiles. Raises SpecError where the shapes do not fit."""
-    model = build(experiment.model, input_shape, classes, init=Initializer())
+    """Build and trace without weights; nothing compiles. Raises SpecError where the shapes do not fit.
+
+    A `task` has its outputs and says whether the network's are right; without data a number of classes may be known.
+    """
+    outputs = task.outputs if isinstance(task, Task) else task
+    model = build(experiment.model, input_shape, outputs, init=Initializer())
     traced, training = trace(model, input_shape), trainable(experiment, model)
     if experiment.train.remat and not has_blocks(model):
         hint = "leave it out, or put layers into residual, branches or repeat"
         raise SpecError("the network has no blocks to recompute", where="train.remat", hint=hint)
-    if prepared is not None and traced.output_shape != (classes,):
-        message = f"gives {show(traced.output_shape)}, and classification needs one logit for each of {classes} classes"
-        raise SpecError(message, where="model", hint="choose a network that classifies")
+    if isinstance(task, Task):
+        task.check(traced.output_shape, input_shape)
     return Network(experiment, model, traced, training, notes, prepared)
 
 
@@ -85,8 +89,11 @@ def find_network(target: Path, overrides: list[str], shape: tuple[int, ...] | No
         if overrides:
             message = f"a run cannot be overridden: {overrides[0]}"
             raise SpecError(message, where=str(target), hint=f"name its spec: {run.spec}")
-        data = run.read_json(run.data)
-        return network(_without_input(load(run.resolved)), shape or tuple(data["input_shape"]), len(data["classes"]))
+        data, experiment = run.read_json(run.data), load(run.resolved)
+        task = made(experiment, data)
+        if shape is not None:
+            return network(_without_input(experiment), shape, task.outputs)
+        return network(_without_input(experiment), tuple(data["input_shape"]), task)
     experiment = load(target, overrides)
     model = experiment.model
     if isinstance(experiment.data, NoData):
@@ -103,9 +110,10 @@ def find_network(target: Path, overrides: list[str], shape: tuple[int, ...] | No
         return network(
             _without_input(experiment), shape, model.classes, (f"{error}: the number of classes is not known",)
         )
+    task = task_of(experiment, prepared.dataset)
     if shape is not None:
-        return network(_without_input(experiment), shape, len(prepared.classes), prepared.notes, prepared)
-    return network(experiment, prepared.input_shape, len(prepared.classes), prepared.notes, prepared)
+        return network(_without_input(experiment), shape, task, prepared.notes, prepared)
+    return network(experiment, prepared.input_shape, task, prepared.notes, prepared)
 
 
 def example(network: Network, file: Path | None) -> np.ndarray | None:

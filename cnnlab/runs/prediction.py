@@ -26,6 +26,8 @@ from cnnlab.runs.weights import (
     sized_by_head,
 )
 from cnnlab.spec.load import load
+from cnnlab.tasks import made
+from cnnlab.tasks.task import Task
 from cnnlab.train.precision import forward, inference
 from cnnlab.train.state import from_named, named_leaves, split
 from cnnlab.weights import files
@@ -51,6 +53,7 @@ class Predictor:
     read: Callable[[Path], np.ndarray]
     classes: tuple[str, ...]
     precision: str = "float32"
+    task: Task | None = None
 
 
 @dataclass(frozen=True)
@@ -71,7 +74,8 @@ def of_run(run: Run, checkpoint: str) -> Predictor:
     assert before is not None
     assert description.classes is not None
     shape = tuple(data["input_shape"])
-    make = partial(bare, experiment.model, classes=len(description.classes))
+    task = made(experiment, data)
+    make = partial(bare, experiment.model, classes=task.outputs)
     read = partial(read_inputs, input_shape=shape, pixels=before.pixels)
 
     def weights() -> tuple[Weights, tuple[str, ...]]:
@@ -79,7 +83,7 @@ def of_run(run: Run, checkpoint: str) -> Predictor:
         return found, notes
 
     return Predictor(
-        make, weights, lambda path: _normalized(read(path), before), description.classes, experiment.precision
+        make, weights, lambda path: _normalized(read(path), before), task.names, experiment.precision, task
     )
 
 
@@ -120,7 +124,7 @@ def predict(predictor: Predictor, paths: Sequence[Path], output: Output) -> Answ
     for path, x in zip(paths, inputs, strict=True):
         if x.shape[1:] not in forwards:
             network = predictor.make(x.shape[1:])
-            forwards[x.shape[1:]] = _forward(network, weights, x.shape[1:], predictor.precision, output, str(path))
+            forwards[x.shape[1:]] = _forward(predictor, network, weights, x.shape[1:], output, str(path))
         answers.append(_in_batches(forwards[x.shape[1:]], x))
     if len({values.shape[1:] for values in answers}) > 1:
         shapes = ", ".join(sorted({show(values.shape[1:]) for values in answers}))
@@ -131,7 +135,7 @@ def predict(predictor: Predictor, paths: Sequence[Path], output: Output) -> Answ
 
 
 def _forward(
-    network: nnx.Module, weights: Weights, shape: tuple[int, ...], precision: str, output: Output, where: str
+    predictor: Predictor, network: nnx.Module, weights: Weights, shape: tuple[int, ...], output: Output, where: str
 ) -> Callable[[np.ndarray], np.ndarray]:
     """x [batch, *space, channel] to the output [batch, ...], compiled. Raises DataError if examples do not fit."""
     kernels.enable()
@@ -147,8 +151,10 @@ def _forward(
 
     @partial(jax.jit, compiler_options=kernels.compiler_options())
     def answer(params: Any, stats: Any, x: jax.Array) -> jax.Array:
-        y = forward(nnx.merge(graph, params, stats), x, precision, inference())
-        return jax.nn.softmax(y) if output == "probabilities" else y
+        y = forward(nnx.merge(graph, params, stats), x, predictor.precision, inference())
+        if output == "probabilities":
+            return jax.nn.softmax(y) if predictor.task is None else predictor.task.answer(y)
+        return y
 
     return lambda x: np.asarray(answer(params, stats, x))
 

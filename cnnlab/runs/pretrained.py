@@ -12,6 +12,7 @@ from cnnlab.errors import DataError
 from cnnlab.runs.resolve import resolve
 from cnnlab.runs.weights import architecture, describe, read, state_weights
 from cnnlab.spec.schema import Experiment, ModelSpec
+from cnnlab.tasks import task_of
 from cnnlab.train.state import State, from_named
 from cnnlab.weights.files import Description
 from cnnlab.weights.head import heads_of
@@ -24,7 +25,8 @@ def prepare_experiment(experiment: Experiment) -> tuple[Experiment, Prepared]:
     description = None if weights is None else describe(Path(weights))
     experiment = _with_size(experiment, description)
     prepared = prepare(experiment.data, Path(), experiment.seed)
-    return resolve(experiment, prepared), _with_normalization(experiment, prepared, description)
+    task = task_of(experiment, prepared.dataset)
+    return resolve(experiment, prepared, task), _with_normalization(experiment, prepared, description)
 
 
 def load_weights(model: ModelSpec, network: nnx.Module, input_shape: tuple[int, ...]) -> Weights:

@@ -57,7 +57,7 @@ def start(
         _check_same(run, experiment, prepared)
     else:
         _begin(run, experiment, spec, prepared, model)
-    program = compile_program(experiment, Sizes.of(prepared))
+    program = compile_program(experiment, Sizes.of(experiment, prepared))
     state, epoch, notes = restore(run, program) if begun else (None, 0, [])
     if (status := kernels.enable()).missed:
         notes.append(f"training is slower than it could be, without the kernels: {status.why}")
@@ -146,7 +146,7 @@ def _first_state(experiment: Experiment, prepared: Prepared, program: Program) -
     """The state before the first step: drawn from the seed, or with the weights that the spec names."""
     if experiment.model.weights is None:
         return program.initial_state
-    network = build(experiment.model, prepared.input_shape, len(prepared.classes), init=Initializer())
+    network = build(experiment.model, prepared.input_shape, program.task.outputs, init=Initializer())
     weights = load_weights(experiment.model, network, prepared.input_shape)
     return program.placed(with_weights(program.host_state, weights))
 
@@ -181,6 +181,7 @@ def train(started: Started, signals: StopSignals) -> Generator[Progress | EpochE
         message = f"its history.csv has {len(rows)} epochs, and its checkpoint {started.epoch}"
         raise RunError(message, where=str(run.path), hint="restore the file, or start a new run")
     set_status(run, "running", None)
+    columns = history.columns(started.program.task)
     saver = Saver(run, experiment.train, stopping)
     asked = signals.asked_to_stop
     try:
@@ -190,7 +191,7 @@ def train(started: Started, signals: StopSignals) -> Generator[Progress | EpochE
         for event in fit(started.program, experiment, started.prepared, started.state, started.epoch, asked):
             if isinstance(event, EpochEnd):
                 rows.append(event.row)
-                history.write(run.history, rows)
+                history.write(run.history, rows, columns)
                 run.write_log(line(event.row, experiment.train.epochs))
                 saver.epoch_ended(rows, event.state)
             yield event

@@ -43,7 +43,7 @@ def sentence(details: Any, document: yaml.Document) -> SpecError:
     return SpecError(f"{dotted(path)}: {message}{shown}", where=where)
 
 
-_UNIONS = ("data", "model", "optimizer")
+_UNIONS = ("data", "model", "optimizer", "task")
 _MESSAGES = {
     "int_type": "must be a whole number",
     "float_type": "must be a number",
@@ -75,7 +75,9 @@ def _tag_message(details: Any, path: yaml.Path) -> tuple[yaml.Path, str, str, bo
     value = details["input"]
     if not isinstance(value, dict):
         return path, f"must be a mapping of keys, not {_show(value)}", "", False
-    key = {"data": "source", "model": "name", "optimizer": "name"}.get(str(path[-1]) if path else "", "schedule")
+    key = {"data": "source", "model": "name", "optimizer": "name", "task": "name"}.get(
+        str(path[-1]) if path else "", "schedule"
+    )
     allowed = _expected(details, path)
     if value.get(key) is None:
         for strange in value:
@@ -83,7 +85,10 @@ def _tag_message(details: Any, path: yaml.Path) -> tuple[yaml.Path, str, str, bo
                 return (*path, strange), f"unknown key (value {_show(value[strange])})", near, True
         wanted = "name (a published network) or layers (written out)" if path == ("model",) else key
         return path, f"needs the key {wanted}", f"{key} is one of {', '.join(allowed)}", False
-    what = {"source": "data source", "name": "architecture" if path == ("model",) else "optimizer"}.get(key, key)
+    what = {
+        "source": "data source",
+        "name": {"model": "architecture", "task": "task"}.get(str(path[0]), "optimizer"),
+    }.get(key, key)
     hint = did_you_mean(str(value[key]), allowed) or f"there are {', '.join(allowed)}"
     if path == ("model",):
         hint += f"{'' if hint.endswith('?') else ';'} 'cnnlab list models' shows all"

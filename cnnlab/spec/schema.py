@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Union
 
-from pydantic import Discriminator, Field, Tag
+from pydantic import BeforeValidator, Discriminator, Field, Tag
 
 from cnnlab.spec.architectures import ARCHITECTURES, Architecture, ModelSpec, architecture_tag, tagged
 from cnnlab.spec.data import (
@@ -25,6 +25,16 @@ from cnnlab.spec.data import (
 )
 from cnnlab.spec.losses import Loss
 from cnnlab.spec.optimizers import SGD, Adam, AdamW, Momentum
+from cnnlab.spec.tasks import (
+    FIGURES,
+    TASKS,
+    ClassificationTask,
+    MultiLabelTask,
+    PerceptronTask,
+    ReconstructionTask,
+    RegressionTask,
+    SegmentationTask,
+)
 from cnnlab.spec.train import Train
 from cnnlab.spec.types import Frozen, NonNegativeInt
 from cnnlab.spec.vocabulary import Layers
@@ -48,6 +58,11 @@ def _key_tag(key: str, default: str | None = None):
     return Discriminator(tag)
 
 
+def _named(value: Any) -> Any:
+    """A bare word is a name."""
+    return {"name": value} if isinstance(value, str) else value
+
+
 if TYPE_CHECKING:
     Data = (
         NoData
@@ -68,6 +83,7 @@ if TYPE_CHECKING:
     )
     Model = LayersModel | Architecture
     Optimizer = SGD | Momentum | Adam | AdamW
+    Task = ClassificationTask | MultiLabelTask | RegressionTask | ReconstructionTask | SegmentationTask | PerceptronTask
 else:
     Data = Annotated[_union((NoData, *SOURCES)), _key_tag("source")]
     Model = Annotated[
@@ -80,6 +96,13 @@ else:
         Discriminator(architecture_tag),
     ]
     Optimizer = Annotated[_union((SGD, Momentum, Adam, AdamW)), _key_tag("name", "adamw")]
+    Task = Annotated[
+        Annotated[_union(TASKS), _key_tag("name")],
+        BeforeValidator(
+            _named,
+            json_schema_input_type=Annotated[_union(TASKS), _key_tag("name")] | Literal[tuple(FIGURES)],
+        ),
+    ]
 
 
 class Experiment(Frozen):
@@ -94,6 +117,7 @@ class Experiment(Frozen):
         description="of maps, and of weights where they are multiplied, in training and evaluation; parameters, "
         "statistics, losses and metrics are float32 in both",
     )
+    task: Task | None = Field(default=None, description="what to learn; default: what the data is for")
     data: Data = NoData()
     model: Model
     loss: Loss = Loss()

@@ -1,22 +1,36 @@
 """What a spec's `train` may say."""
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
+from cnnlab.spec.tasks import FIGURES, LOWER_IS_BETTER
 from cnnlab.spec.types import Bool, Frozen, NonNegativeFloat, PositiveInt
 
-METRICS = ("train/loss", "train/accuracy", "validation/loss", "validation/accuracy", "validation/f1")
+METRICS = tuple(
+    dict.fromkeys(
+        f"{split}/{figure}"
+        for k, split in enumerate(("train", "validation"))
+        for figures in FIGURES.values()
+        for figure in figures[k]
+    )
+)
 
 
 class EarlyStopping(Frozen):
     """Stop after `patience` epochs without a better value; the best step is kept by this metric."""
 
-    metric: Literal["train/loss", "train/accuracy", "validation/loss", "validation/accuracy", "validation/f1"] = (
-        "validation/loss"
-    )
+    if TYPE_CHECKING:
+        metric: str = "validation/loss"
+    else:
+        metric: Literal[METRICS] = "validation/loss"
     patience: PositiveInt = 10
     min_delta: NonNegativeFloat = Field(default=0.0, description="a smaller gain does not count as better")
+
+    @property
+    def sign(self) -> int:
+        """1 where a lower figure is better, -1 where a higher one is."""
+        return 1 if self.metric.rpartition("/")[2] in LOWER_IS_BETTER else -1
 
 
 class Train(Frozen):

@@ -1,6 +1,8 @@
-"""One label out of several for every example."""
+"""One class out of several for every example."""
 
-from typing import NamedTuple
+import math
+from dataclasses import dataclass
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -8,88 +10,122 @@ import numpy as np
 from jax import Array
 from jaxtyping import Bool, Float, Int
 
+from cnnlab.errors import SpecError
+from cnnlab.layers.windows import show
 from cnnlab.losses import cross_entropy
-from cnnlab.metrics.predictions import Predictions
+from cnnlab.metrics.confusion import classification_report, confusion_csv, per_class_csv
+from cnnlab.metrics.predictions import Predictions, to_csv
 from cnnlab.models.heads import Heads
 from cnnlab.spec.losses import Loss
+from cnnlab.tasks.task import Found, Listing, Outcome, Sums, Task
 
 
-class Sums(NamedTuple):
-    """What an epoch of training adds up on the device; a mean is taken once, at its end."""
+@dataclass(frozen=True)
+class Classification(Task):
+    """Logits [batch, class], or one score z for two classes, which stands for the logits (0, z).
 
-    loss: Float[Array, ""]
-    correct: Int[Array, ""]
-    examples: Int[Array, ""]
-
-    @classmethod
-    def zero(cls) -> "Sums":
-        return cls(*(np.zeros((), dtype) for dtype in (np.float32, np.int32, np.int32)))  # type: ignore[arg-type]
-
-    def means(self) -> dict[str, float]:
-        """Loss and accuracy over the examples seen so far."""
-        count = max(int(self.examples), 1)
-        return {"loss": float(self.loss) / count, "accuracy": int(self.correct) / count}
-
-
-class Outcome(NamedTuple):
-    """What the evaluation keeps of every example; see `metrics.predictions.Predictions`."""
-
-    predicted: Int[Array, " batch"]
-    probability: Float[Array, " batch"]
-    loss: Float[Array, " batch"]
-    rank: Int[Array, " batch"]
-
-
-def per_example_loss(
-    loss: Loss, logits: Float[Array, "batch classes"], labels: Int[Array, " batch"]
-) -> Float[Array, " batch"]:
-    """The loss that the spec names."""
-    return cross_entropy(logits, labels, label_smoothing=loss.label_smoothing)
-
-
-def objective(
-    loss: Loss, output: Array | Heads, labels: Int[Array, " batch"]
-) -> tuple[Float[Array, "batch classes"], Float[Array, " batch"], Float[Array, " batch"]]:
-    """Logits, their losses, and what training lowers: with auxiliary classifiers the weighted sum of all losses."""
-    heads = output if isinstance(output, Heads) else Heads(output, (), 0.0)
-    losses = per_example_loss(loss, heads.logits, labels)
-    extra = [heads.weight * per_example_loss(loss, logits, labels) for logits in heads.auxiliary]
-    return heads.logits, losses, sum(extra, losses)
-
-
-def add(
-    sums: Sums,
-    logits: Float[Array, "batch classes"],
-    labels: Int[Array, " batch"],
-    losses: Float[Array, " batch"],
-    mask: Bool[Array, " batch"],
-) -> Sums:
-    """The sums with one more batch; what the mask leaves out does not count."""
-    correct = (logits.argmax(-1) == labels) & mask
-    return Sums(
-        sums.loss + jnp.where(mask, losses, 0).sum(),
-        sums.correct + correct.sum(dtype=jnp.int32),
-        sums.examples + mask.sum(dtype=jnp.int32),
-    )
-
-
-def outcome(loss: Loss, logits: Float[Array, "batch classes"], labels: Int[Array, " batch"]) -> Outcome:
-    """Prediction, its probability, the loss, and how many classes are scored above the true one.
-
-    Of equal scores the lower class counts as the higher, as argmax has it.
+    Of two classes the second is predicted where its probability is at least `threshold`.
     """
-    of_label = jnp.take_along_axis(logits, labels[:, None], axis=-1)
-    before = jnp.arange(logits.shape[-1]) < labels[:, None]
-    above = (logits > of_label) | ((logits == of_label) & before)
-    return Outcome(
-        logits.argmax(-1).astype(jnp.int32),
-        jax.nn.softmax(logits).max(-1),
-        per_example_loss(loss, logits, labels),
-        above.sum(-1, dtype=jnp.int32),
-    )
+
+    names: tuple[str, ...]
+    loss: Loss
+    threshold: float = 0.5
+
+    name = "classification"
+    target = "class"
+
+    @property
+    def guessing(self) -> float:
+        return math.log(max(self.outputs, 2))
+
+    def check(self, output_shape: tuple[int, ...], input_shape: tuple[int, ...]) -> None:
+        if output_shape == (self.outputs,) or (output_shape, self.outputs) == ((1,), 2):
+            return
+        message = f"gives {show(output_shape)}, and classification needs one logit for each of {self.outputs} classes"
+        raise SpecError(message, where="model", hint="end with 'dense: classes', after flatten or global_avg_pool")
+
+    # ------------------------------------------------------------ on the device
+
+    def objective(
+        self, output: Array | Heads, x: Array, y: Int[Array, " batch"]
+    ) -> tuple[Float[Array, " batch"], Float[Array, " batch"]]:
+        """With auxiliary classifiers training lowers the weighted sum of all losses."""
+        heads = output if isinstance(output, Heads) else Heads(output, (), 0.0)
+        losses = self.losses(heads.logits, y)
+        return losses, sum([heads.weight * self.losses(logits, y) for logits in heads.auxiliary], losses)
+
+    def losses(self, output: Array, y: Int[Array, " batch"]) -> Float[Array, " batch"]:
+        """The loss that the spec names."""
+        return cross_entropy(_logits(output), y, label_smoothing=self.loss.label_smoothing)
+
+    def zero(self) -> dict[str, np.ndarray]:
+        return {**super().zero(), "correct": np.zeros((), np.int32)}
+
+    def added(
+        self, sums: Sums, output: Array | Heads, y: Int[Array, " batch"], losses: Array, mask: Bool[Array, " batch"]
+    ) -> dict[str, Array]:
+        logits = _logits(output.logits if isinstance(output, Heads) else output)
+        correct = (self._predicted(logits) == y) & mask
+        return {
+            **super().added(sums, output, y, losses, mask),
+            "correct": sums["correct"] + correct.sum(dtype=jnp.int32),
+        }
+
+    def means(self, sums: Sums) -> dict[str, float]:
+        return {**super().means(sums), "accuracy": int(sums["correct"]) / max(int(sums["examples"]), 1)}
+
+    def outcome(self, output: Array, x: Array, y: Int[Array, " batch"]) -> Outcome:
+        """Prediction, all probabilities, the loss, and how many classes are scored above the true one.
+
+        Of equal scores the lower class counts as the higher, as argmax has it. With a threshold of its own the
+        predicted one of two classes counts as the higher.
+        """
+        logits = _logits(output)
+        predicted = self._predicted(logits)
+        if logits.shape[-1] == 2:
+            rank = (predicted != y).astype(jnp.int32)
+        else:
+            of_label = jnp.take_along_axis(logits, y[:, None], axis=-1)
+            before = jnp.arange(logits.shape[-1]) < y[:, None]
+            rank = ((logits > of_label) | ((logits == of_label) & before)).sum(-1, dtype=jnp.int32)
+        values = {
+            "predicted": predicted,
+            "probabilities": jax.nn.softmax(logits),
+            "loss": self.losses(output, y),
+            "rank": rank,
+        }
+        return Outcome(values, {})
+
+    def answer(self, output: Array) -> Float[Array, "batch classes"]:
+        return jax.nn.softmax(_logits(output))
+
+    def _predicted(self, logits: Float[Array, "batch classes"]) -> Int[Array, " batch"]:
+        if self.threshold == 0.5 or logits.shape[-1] != 2:
+            return logits.argmax(-1).astype(jnp.int32)
+        return (jax.nn.softmax(logits)[:, 1] >= self.threshold).astype(jnp.int32)
+
+    # ------------------------------------------------------------ on the host
+
+    def report(self, found: Found, split: str) -> dict[str, Any]:
+        return {"task": self.name, **classification_report(predictions(found), self.names, split)}
+
+    def figures(self, report: dict[str, Any]) -> dict[str, float]:
+        return {"loss": report["loss"], "accuracy": report["accuracy"], "f1": report["macro"]["f1"]}
+
+    def files(self, found: Found, report: dict[str, Any], listing: Listing) -> dict[str, str | bytes]:
+        return {
+            "per_class.csv": per_class_csv(report),
+            "confusion_matrix.csv": confusion_csv(report),
+            "predictions.csv": to_csv(predictions(found), self.names, files=listing.files, indices=listing.indices),
+        }
 
 
-def predictions(labels: np.ndarray, outcomes: Outcome, mask: np.ndarray) -> Predictions:
-    """One batch's outcome on the host, without its padding."""
-    kept = [np.asarray(values)[mask] for values in outcomes]
-    return Predictions(labels[mask], *kept)
+def _logits(output: Float[Array, "batch outputs"]) -> Float[Array, "batch classes"]:
+    return jnp.pad(output, ((0, 0), (1, 0))) if output.shape[-1] == 1 else output
+
+
+def predictions(found: Found) -> Predictions:
+    """What the tables and figures are made of."""
+    values, predicted = found.values, found.values["predicted"]
+    probability = np.take_along_axis(values["probabilities"], predicted[:, None], 1)[:, 0]
+    return Predictions(found.target, predicted, probability, values["loss"], values["rank"])

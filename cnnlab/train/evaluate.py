@@ -3,29 +3,43 @@
 from collections.abc import Callable
 from typing import Any
 
-from cnnlab.data.batches import evaluation_batches
+import numpy as np
+
+from cnnlab.data.batches import Batch, evaluation_batches
 from cnnlab.data.prepare import Prepared
-from cnnlab.metrics.predictions import Predictions, concatenate
-from cnnlab.tasks.classification import Outcome, predictions
+from cnnlab.tasks.task import Found, Outcome, joined
+from cnnlab.train.step import Program
+
+SHOWN = 12  # examples, whose pictures are kept
 
 
 def evaluate(
-    function: Callable[..., Outcome],
+    program: Program,
     params: Any,
     stats: Any,
     prepared: Prepared,
     split: str,
     batch_size: int,
     check: Callable[[], None] = lambda: None,
-) -> Predictions:
+) -> Found:
     """Every example of the split once, in order; `check` is called between batches and may raise."""
-    parts, pending = [], None
-    for batch in evaluation_batches(prepared, split, batch_size):
+    parts: list[tuple[Outcome, np.ndarray]] = []
+    seen, pending = 0, None
+
+    def keep(outcome: Outcome, batch: Batch) -> None:
+        nonlocal seen
+        values = {name: np.asarray(array)[batch.mask] for name, array in outcome.values.items()}
+        left = max(SHOWN - seen, 0)
+        shown = {name: np.asarray(array)[batch.mask][:left] for name, array in outcome.shown.items() if left}
+        seen += int(batch.mask.sum())
+        parts.append((Outcome(values, shown), batch.y[batch.mask]))
+
+    for batch in evaluation_batches(prepared, split, batch_size, program.task.targets(prepared.dataset)):
         check()
-        outcome = function(params, stats, batch.x, batch.y)
+        outcome = program.evaluate(params, stats, batch.x, batch.y)
         if pending is not None:  # fetched only now, while the device works on the next batch
-            parts.append(predictions(*pending))
-        pending = (batch.y, outcome, batch.mask)
+            keep(*pending)
+        pending = (outcome, batch)
     if pending is not None:
-        parts.append(predictions(*pending))
-    return concatenate(parts)
+        keep(*pending)
+    return joined(parts)

@@ -43,9 +43,9 @@ class Feed:
     def __init__(self, program: Program, experiment: Experiment, prepared: Prepared):
         self._program, self._prepared = program, prepared
         self._seed, self._batch_size = experiment.seed, experiment.data.batch_size
-        self._examples: Examples | None = None
+        self._targets, self._examples = program.task.targets(prepared.dataset), None
         if prepared.dataset.x.nbytes <= resident_bytes():
-            self._examples = devices.replicated(Examples(prepared.dataset.x, prepared.dataset.y), program.mesh)  # type: ignore[arg-type]
+            self._examples = devices.replicated(Examples(prepared.dataset.x, self._targets), program.mesh)  # type: ignore[arg-type]
         self._fast: set[Callable[..., State]] = set()
         self.data_seconds = 0.0
 
@@ -86,6 +86,6 @@ class Feed:
 
     def _batch(self, i: int) -> Batch:
         started = time.perf_counter()
-        batch = training_batch(self._prepared, self._order, i, self._batch_size)
+        batch = training_batch(self._prepared, self._order, i, self._batch_size, self._targets)
         self.data_seconds += time.perf_counter() - started
         return batch

@@ -10,9 +10,8 @@ import numpy as np
 
 from cnnlab.data.prepare import Prepared
 from cnnlab.errors import Diverged
-from cnnlab.metrics.confusion import classification_report
 from cnnlab.spec.schema import Experiment
-from cnnlab.tasks.classification import Sums
+from cnnlab.tasks.task import Task
 from cnnlab.train import devices
 from cnnlab.train.evaluate import evaluate
 from cnnlab.train.feed import Feed
@@ -69,7 +68,7 @@ def fit(
             feed.begin(current, state)
         while done < steps:
             if asked_to_stop():
-                check_finite(state, len(prepared.classes))  # nothing that has diverged is saved
+                check_finite(state, program.task)  # nothing that has diverged is saved
                 raise Stopped(state)
             count, before = min(at_once, steps - done), time.perf_counter()
             state = jax.block_until_ready(feed.advance(state, done, count))
@@ -77,27 +76,27 @@ def fit(
             at_once = max(1, int(count * DISPATCH_SECONDS / (now - before)))
             if now - last_report > PROGRESS_SECONDS:
                 last_report = now
-                check_finite(state, len(prepared.classes))
+                check_finite(state, program.task)
                 speed = (min(done * size, examples) - begun * size) / (now - started)
-                yield Progress(current + 1, int(state.step), state.sums.means()["loss"], speed)
-        check_finite(state, len(prepared.classes))
+                yield Progress(current + 1, int(state.step), program.task.means(state.sums)["loss"], speed)
+        check_finite(state, program.task)
         trained = time.perf_counter() - started
         row = {"epoch": current + 1, "step": int(state.step)}
-        row |= {f"train/{name}": value for name, value in state.sums.means().items()}
+        row |= {f"train/{name}": value for name, value in program.task.means(state.sums).items()}
         row |= _validate(program, experiment, prepared, state, asked_to_stop)
         row["learning_rate"] = float(program.rate(np.int32(row["step"] - 1)))  # type: ignore[arg-type]
         row["seconds"] = round(time.perf_counter() - started, 3)
         row["images_per_second"] = round((examples - min(begun * size, examples)) / max(trained, 1e-9), 1)
-        state = state._replace(sums=devices.replicated(Sums.zero(), program.mesh))
+        state = state._replace(sums=devices.replicated(program.task.zero(), program.mesh))
         yield EpochEnd(row, state)
 
 
-def check_finite(state: State, classes: int) -> None:
+def check_finite(state: State, task: Task) -> None:
     """Raises Diverged where a step of the state's past has lost its way."""
     step = int(state.diverged_at)
     if step < 0:
         return
-    loss, limit = float(state.diverged_loss), UNREASONABLE * math.log(classes)
+    loss, limit = float(state.diverged_loss), UNREASONABLE * task.guessing
     if not math.isfinite(loss):
         why = f"the loss is {loss}"
     elif loss > limit:
@@ -122,10 +121,9 @@ def _validate(
             raise Stopped(state)
 
     size = experiment.data.batch_size
-    found = evaluate(program.evaluate, state.params, state.stats, prepared, "validation", size, check)
-    if not np.isfinite(found.loss).all():
+    found = evaluate(program, state.params, state.stats, prepared, "validation", size, check)
+    if not np.isfinite(found.values["loss"]).all():
         message = f"training diverged by step {int(state.step)}: the validation loss is not finite"
         raise Diverged(message, hint="try a lower learning_rate, or clip_norm")
-    report = classification_report(found, prepared.classes, "validation")
-    figures = {"loss": report["loss"], "accuracy": report["accuracy"], "f1": report["macro"]["f1"]}
-    return {f"validation/{name}": value for name, value in figures.items()}
+    figures = program.task.figures(program.task.report(found, "validation"))
+    return {f"validation/{name}": figures[name] for name in program.task.validated}

@@ -8,7 +8,7 @@ import optax
 from flax import nnx
 from jax import Array
 
-from cnnlab.tasks.classification import Sums
+from cnnlab.tasks.task import Sums, Task
 
 
 class State(NamedTuple):
@@ -33,13 +33,13 @@ def split(model: nnx.Module) -> tuple[nnx.GraphDef, Any, Any]:
     return graph, nnx.to_pure_dict(params), nnx.to_pure_dict(stats)
 
 
-def initial(params: Any, stats: Any, transform: optax.GradientTransformation) -> State:
+def initial(params: Any, stats: Any, transform: optax.GradientTransformation, task: Task) -> State:
     """The state before the first step, as NumPy arrays."""
     state = State(
         params,
         stats,
         transform.init(params),
-        Sums.zero(),
+        task.zero(),  # type: ignore[arg-type]
         *(np.zeros((), np.int32), np.full((), -1, np.int32), np.zeros((), np.float32)),  # type: ignore[arg-type]
     )
     return jax.device_get(state)

@@ -1,6 +1,5 @@
 """The compiled functions of a run: steps of training, one batch of evaluation."""
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -25,8 +24,8 @@ from cnnlab.models import build
 from cnnlab.optim.optimizers import begun_anew, optimizer
 from cnnlab.optim.schedules import Rate, schedule
 from cnnlab.spec.schema import Experiment
-from cnnlab.tasks import classification
-from cnnlab.tasks.classification import Outcome
+from cnnlab.tasks import made, task_of
+from cnnlab.tasks.task import Outcome, Task
 from cnnlab.train import devices
 from cnnlab.train.freeze import frozen_mask, hold_statistics
 from cnnlab.train.precision import forward, inference
@@ -39,7 +38,7 @@ UNREASONABLE = 1000.0
 
 
 class Examples(NamedTuple):
-    """All examples of a source on the device: x [example, *space, channel], y [example]."""
+    """All examples of a source on the device: x [example, *space, channel], y [example, ...], the task's target."""
 
     x: Array
     y: Array
@@ -73,6 +72,7 @@ class Program:
     steps_per_epoch: int
     rate: Rate
     mesh: Mesh | None
+    task: Task
 
     @property
     def initial_state(self) -> State:
@@ -92,31 +92,31 @@ class Program:
 
 @dataclass(frozen=True)
 class Sizes:
-    """What a program has to know of the data: shapes, the number of classes and examples, the normalisation."""
+    """What a program has to know of the data: shapes, what to learn, the number of examples, the normalisation."""
 
     input_shape: tuple[int, ...]
-    classes: int
+    task: Task
     examples: int
     mean: np.ndarray
     std: np.ndarray
 
     @classmethod
-    def of(cls, prepared: Prepared) -> "Sizes":
-        counts = prepared.counts["train"]
-        return cls(prepared.input_shape, len(prepared.classes), counts, prepared.mean, prepared.std)
+    def of(cls, experiment: Experiment, prepared: Prepared) -> "Sizes":
+        counts, task = prepared.counts["train"], task_of(experiment, prepared.dataset)
+        return cls(prepared.input_shape, task, counts, prepared.mean, prepared.std)
 
     @classmethod
-    def of_description(cls, data: dict[str, Any]) -> "Sizes":
+    def of_description(cls, experiment: Experiment, data: dict[str, Any]) -> "Sizes":
         """From a run's data.json, without the data."""
         mean, std = (np.array(data["normalization"][key], np.float32) for key in ("mean", "std"))
-        return cls(tuple(data["input_shape"]), len(data["classes"]), data["counts"]["train"], mean, std)
+        return cls(tuple(data["input_shape"]), made(experiment, data), data["counts"]["train"], mean, std)
 
 
 def compile_program(experiment: Experiment, sizes: Sizes) -> Program:
     """Build the model and its step for the data. Nothing is compiled before the first call."""
     kernels.enable()
     spec = experiment.model
-    model = build(spec, sizes.input_shape, sizes.classes, init=Initializer(experiment.seed))
+    model = build(spec, sizes.input_shape, sizes.task.outputs, init=Initializer(experiment.seed))
     graph, params, stats = split(model)
     hold_statistics(model, spec.freeze)
     frozen_graph, *_ = split(model)
@@ -133,10 +133,11 @@ def compile_program(experiment: Experiment, sizes: Sizes) -> Program:
         None if first is None else _compiled(partial(unfrozen, *rest), steps, experiment, mesh),
         spec.unfreeze_at_epoch,
         jax.jit(partial(_evaluate, graph, experiment, sizes, mesh), compiler_options=kernels.compiler_options()),
-        initial(params, stats, transform),
+        initial(params, stats, transform, sizes.task),
         steps,
         jax.jit(rate),
         mesh,
+        sizes.task,
     )
 
 
@@ -146,7 +147,7 @@ def _compiled(step: Callable[..., State], steps: int, experiment: Experiment, me
     def many(state: State, examples: Examples, places: Array, mask: Array, count: Array) -> State:
         def next_step(_: Array, state: State) -> State:
             i = state.step % steps
-            return step(state, *(values[places[i]] for values in examples), mask[i])
+            return step(state, *jax.tree.map(lambda values: values[places[i]], examples), mask[i])
 
         return jax.lax.fori_loop(0, count, next_step, state)
 
@@ -170,13 +171,14 @@ def _train_step(
     y: Array,
     mask: Array,
 ) -> State:
-    """One update from one batch: x [batch, *space, channel], y and mask [batch].
+    """One update from one batch: x [batch, *space, channel], y [batch, ...], mask [batch].
 
     Before the step `first_step` the optimizer begins anew.
     All randomness follows from (seed, step), so that a resumed run draws what an uninterrupted one would.
     """
     key = jax.random.fold_in(jax.random.key(np.uint32(experiment.seed)), state.step)
     augment_key, model_key = jax.random.split(key)
+    corruption_key, task = jax.random.fold_in(key, 2), sizes.task
     x = devices.shared(x, mesh)
     x = (augment(scale(x), augment_key, experiment.data.augment, sizes.std) - sizes.mean) / sizes.std
 
@@ -184,12 +186,13 @@ def _train_step(
         params = jax.tree.map(lambda leaf, still: jax.lax.stop_gradient(leaf) if still else leaf, params, frozen)
         model = nnx.merge(graph, params, state.stats)
         mode = Mode(train=True, key=model_key, recompute=experiment.train.remat)
-        output = forward(model, x, experiment.precision, mode)
-        logits, losses, objective = classification.objective(experiment.loss, output, y)
+        output = forward(model, task.corrupted(x, corruption_key), experiment.precision, mode)
+        losses, objective = task.objective(output, x, y)
         stats = nnx.to_pure_dict(nnx.state(model, nnx.BatchStat))
-        return jnp.where(mask, objective, 0).sum() / mask.sum(), (logits, losses, stats)
+        mean = jnp.where(mask, objective, 0).sum() / mask.sum()
+        return mean + task.penalty(model, x), (output, losses, stats)
 
-    (loss, (logits, losses, stats)), gradient = jax.value_and_grad(mean_loss, has_aux=True)(state.params)
+    (loss, (output, losses, stats)), gradient = jax.value_and_grad(mean_loss, has_aux=True)(state.params)
     before = state.optimizer
     if first_step is not None:
         before = begun_anew(transform, before, state.params, state.step == first_step)
@@ -197,14 +200,14 @@ def _train_step(
     # Weight decay, and the moments of an optimizer, would move what has no gradient.
     updates = jax.tree.map(lambda update, still: jnp.zeros_like(update) if still else update, updates, frozen)
     params = optax.apply_updates(state.params, updates)
-    limit = UNREASONABLE * math.log(sizes.classes)
+    limit = UNREASONABLE * task.guessing
     fine = (loss <= limit) & jnp.isfinite(optax.tree.norm(gradient))  # a NaN is not <= anything
     first = ~fine & (state.diverged_at < 0)
     return State(
         params,
         stats,
         optimizer_state,
-        classification.add(state.sums, logits, y, losses, mask),
+        task.added(state.sums, output, y, losses, mask),
         state.step + 1,
         jnp.where(first, state.step + 1, state.diverged_at),
         jnp.where(first, loss, state.diverged_loss),
@@ -224,5 +227,5 @@ def _evaluate(
     """What the model says of one batch, padding included."""
     model = nnx.merge(graph, params, stats)
     x = (scale(devices.shared(x, mesh)) - sizes.mean) / sizes.std
-    logits = forward(model, x, experiment.precision, inference())
-    return classification.outcome(experiment.loss, logits, y)
+    output = forward(model, x, experiment.precision, inference())
+    return sizes.task.outcome(output, x, y)

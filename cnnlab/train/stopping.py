@@ -14,11 +14,10 @@ def watched(train: Train, *, has_validation: bool) -> EarlyStopping:
 
 def best_epoch(history: Sequence[dict[str, float]], stopping: EarlyStopping) -> int | None:
     """Index of the last epoch that was better than all before it by more than `min_delta`."""
-    sign = 1 if stopping.metric.endswith("loss") else -1
     best = None
     for i, row in enumerate(history):
-        value = sign * row[stopping.metric]
-        if best is None or value < sign * history[best][stopping.metric] - stopping.min_delta:
+        value = stopping.sign * row[stopping.metric]
+        if best is None or value < stopping.sign * history[best][stopping.metric] - stopping.min_delta:
             best = i
     return best
 

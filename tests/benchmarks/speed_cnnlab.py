@@ -51,7 +51,7 @@ def program_of(case: Case, experiment: Experiment) -> tuple[Program, Prepared]:
     dataset = Dataset(x, y, tuple(map(str, range(case.classes))))
     mean, std = np.full(channels, 0.5, np.float32), np.full(channels, 0.25, np.float32)
     prepared = Prepared(dataset, {"train": np.arange(count)}, mean, std)
-    return compile_program(experiment, Sizes.of(prepared)), prepared
+    return compile_program(experiment, Sizes.of(experiment, prepared)), prepared
 
 
 def milliseconds(work: Callable[[int], Any], seconds: float) -> float:
@@ -83,7 +83,7 @@ def works(case: Case, experiment: Experiment) -> dict[str, Callable[[int], Any]]
     def evaluate(steps: int) -> Any:
         for _ in range(steps):
             outcome = program.evaluate(state[0].params, state[0].stats, x, y)
-        return outcome.loss
+        return outcome.values["loss"]
 
     return {"train": train, "eval": evaluate}
 

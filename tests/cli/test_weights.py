@@ -16,6 +16,7 @@ from cnnlab.runs.network import network
 from cnnlab.runs.pretrained import load_weights, prepare_experiment, with_weights
 from cnnlab.runs.weights import run_weights, state_weights
 from cnnlab.spec.load import load
+from cnnlab.tasks import task_of
 from cnnlab.train.step import Sizes, compile_program
 from cnnlab.weights import files
 from cnnlab.weights.preprocessing import Preprocessing
@@ -116,9 +117,9 @@ def test_a_spec_that_starts_from_an_export_begins_with_the_runs_weights(trained,
     run, _ = trained
     assert cnnlab("export-weights", run, "-o", "torch.safetensors").code == 0
     experiment, prepared = prepare_experiment(load(Path("small.yaml"), ["model.weights=torch.safetensors", "seed=9"]))
-    found = network(experiment, prepared.input_shape, len(prepared.classes), prepared=prepared)
+    found = network(experiment, prepared.input_shape, task_of(experiment, prepared.dataset), prepared=prepared)
     weights = load_weights(experiment.model, found.model, prepared.input_shape)
-    state = with_weights(compile_program(experiment, Sizes.of(prepared)).host_state, weights)
+    state = with_weights(compile_program(experiment, Sizes.of(experiment, prepared)).host_state, weights)
     stored, _, _ = run_weights(open_run(run), "best")
     assert {name: np.asarray(value).tobytes() for name, value in state_weights(state).items()} == {
         name: np.asarray(value).tobytes() for name, value in stored.items()

@@ -28,9 +28,10 @@ from flax import nnx
 from cnnlab.layers.initialize import Initializer
 from cnnlab.layers.mode import Mode
 from cnnlab.models import MODELS
+from cnnlab.models.heads import Heads
 from cnnlab.spec.architectures import NAMES
 from cnnlab.spec.losses import Loss
-from cnnlab.tasks.classification import objective
+from cnnlab.tasks.classification import Classification
 from cnnlab.train.state import from_named, named_leaves, split
 from cnnlab.weights.names import counters, schemes, tensors
 
@@ -118,7 +119,9 @@ def check(name: str, dtype: Any, bounds: Bounds) -> None:
     def loss(params: Any, stats: Any, x: jax.Array) -> tuple[jax.Array, Any]:
         model = nnx.merge(net.graph, params, stats)
         output = model(x, Mode(train=True, key=jax.random.key(0)))
-        logits, losses, objectives = objective(Loss(), output, jnp.asarray(net.labels))
+        logits = output.logits if isinstance(output, Heads) else output
+        task = Classification(tuple(map(str, range(logits.shape[-1]))), Loss())
+        losses, objectives = task.objective(output, logits, jnp.asarray(net.labels))
         after = nnx.to_pure_dict(nnx.state(model, nnx.BatchStat))
         return objectives.mean(), (logits, losses.mean(), after)
 

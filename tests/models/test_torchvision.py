@@ -20,8 +20,9 @@ from flax import nnx
 from cnnlab.layers.initialize import Initializer
 from cnnlab.layers.mode import Mode
 from cnnlab.models import MODELS, TORCH_NAMES
+from cnnlab.models.heads import Heads
 from cnnlab.spec.losses import Loss
-from cnnlab.tasks.classification import objective
+from cnnlab.tasks.classification import Classification
 from cnnlab.train.state import from_named, named_leaves, split
 from cnnlab.weights import files
 from cnnlab.weights.files import Description
@@ -270,7 +271,10 @@ def test_a_network_by_hand(name, network, channels, tmp_path: Path):
         @jax.jit
         def loss(params: Any) -> Any:
             copy = nnx.merge(graph, params, stats)
-            output, losses, _ = objective(Loss(), copy(images, Mode(train=True, key=jax.random.key(0))), jnp.asarray(y))
+            found = copy(images, Mode(train=True, key=jax.random.key(0)))
+            output = found.logits if isinstance(found, Heads) else found
+            task = Classification(tuple(map(str, range(output.shape[-1]))), Loss())
+            losses, _ = task.objective(found, images, jnp.asarray(y))
             return losses.mean(), (output, nnx.to_pure_dict(nnx.state(copy, nnx.BatchStat)))
 
         (found, (output, after)), gradient = jax.value_and_grad(loss, has_aux=True)(params)

@@ -55,7 +55,7 @@ def test_a_spec_s_field_is_averaged_over_initialisations(small):
 def test_the_first_initialisation_is_that_of_training_and_others_differ(small):
     network = find_network(small, ["seed=7"], None)
     assert network.prepared is not None
-    state = compile_program(network.experiment, Sizes.of(network.prepared)).host_state
+    state = compile_program(network.experiment, Sizes.of(network.experiment, network.prepared)).host_state
     first = leaves(initial_model(network))
     assert_same(first, {**named_leaves(state.params), **named_leaves(state.stats)})
     kernels = [leaves(initial_model(network, index))["conv_0.kernel"] for index in range(3)]

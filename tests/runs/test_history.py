@@ -4,7 +4,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cnnlab.errors import RunError
-from cnnlab.runs.history import COLUMNS, read, write
+from cnnlab.runs.history import columns, read, write
+from cnnlab.spec.losses import Loss
+from cnnlab.tasks.classification import Classification
+
+COLUMNS = columns(Classification(("a", "b"), Loss()))
 
 numbers = st.floats(allow_nan=False)
 row = st.fixed_dictionaries(
@@ -16,13 +20,13 @@ row = st.fixed_dictionaries(
 @given(st.lists(row, max_size=5))
 def test_a_history_comes_back_bit_for_bit(tmp_path_factory, rows):
     path = tmp_path_factory.mktemp("history") / "history.csv"
-    write(path, rows)
+    write(path, rows, COLUMNS)
     assert read(path) == rows
 
 
 def test_the_columns_are_the_contract_s(tmp_path):
     path = tmp_path / "history.csv"
-    write(path, [{"epoch": 1, "step": 20, "train/loss": 0.1, "learning_rate": float(np.float64(1e-3))}])
+    write(path, [{"epoch": 1, "step": 20, "train/loss": 0.1, "learning_rate": float(np.float64(1e-3))}], COLUMNS)
     assert path.read_text() == (
         "epoch,step,train/loss,train/accuracy,validation/loss,validation/accuracy,validation/f1,"
         "learning_rate,seconds,images_per_second\n1,20,0.1,,,,,0.001,,\n"

@@ -143,7 +143,7 @@ def test_what_is_timed_is_the_training_of_the_loop(small):
     state, _ = work(program.steps_per_epoch - 1)
     assert bits(state.params) == bits(last.state.params)
     assert bits(state.stats) == bits(last.state.stats)
-    assert int(state.sums.examples) == prepared.counts["train"]
+    assert int(state.sums["examples"]) == prepared.counts["train"]
 
 
 def test_nothing_compiles_while_steps_are_timed(small, monkeypatch):

@@ -15,6 +15,7 @@ from cnnlab.runs.network import find_network, network
 from cnnlab.runs.pretrained import load_weights, prepare_experiment, with_weights
 from cnnlab.spec.load import load
 from cnnlab.spec.schema import Experiment
+from cnnlab.tasks import task_of
 from cnnlab.train import checkpoint
 from cnnlab.train.state import State, named_leaves, split
 from cnnlab.train.step import Program, Sizes, compile_program
@@ -88,8 +89,8 @@ def started(folder: Path, *overrides: str, data: str = "small.npz", weights: str
     text = f"data: {{source: npz, path: {data}, batch_size: 16}}\nmodel:\n  weights: {weights}" + LAYERS
     spec.write_text(text)
     experiment, prepared = prepare_experiment(load(spec, list(overrides)))
-    found = network(experiment, prepared.input_shape, len(prepared.classes), prepared=prepared)
-    program = compile_program(experiment, Sizes.of(prepared))
+    found = network(experiment, prepared.input_shape, task_of(experiment, prepared.dataset), prepared=prepared)
+    program = compile_program(experiment, Sizes.of(experiment, prepared))
     state = with_weights(program.host_state, load_weights(experiment.model, found.model, prepared.input_shape))
     return experiment, prepared, program, state
 
@@ -309,7 +310,7 @@ def test_weights_on_vectors_have_no_size(folder):
     assert experiment.data.resize is None
     assert prepared.input_shape == (5,)
     assert prepared.mean.tolist() == source_normalization(folder, "vectors")[0].tolist()
-    found = network(experiment, (5,), 3, prepared=prepared)
+    found = network(experiment, (5,), task_of(experiment, prepared.dataset), prepared=prepared)
     taken = load_weights(experiment.model, found.model, (5,))
     assert {name: value.tobytes() for name, value in taken.items()} == stored_weights(folder / "runs/vectors")
 

@@ -10,7 +10,9 @@ import pytest
 from cnnlab.runs import saving
 from cnnlab.runs.directory import Run
 from cnnlab.runs.saving import Saver
+from cnnlab.spec.losses import Loss
 from cnnlab.spec.train import EarlyStopping, Train
+from cnnlab.tasks.classification import Classification
 from cnnlab.train import checkpoint
 from cnnlab.train.state import initial
 
@@ -20,7 +22,9 @@ STOPPING = EarlyStopping(metric="validation/loss", patience=100)
 def state_after(epoch: int):
     """A state that tells its epoch: two steps each, and the number of epochs as its one weight."""
     params = {"weight": np.full((2, 2), epoch, np.float32)}
-    return initial(params, {}, optax.sgd(0.1))._replace(step=jnp.asarray(2 * epoch, jnp.int32))
+    return initial(params, {}, optax.sgd(0.1), Classification(("a", "b"), Loss()))._replace(
+        step=jnp.asarray(2 * epoch, jnp.int32)
+    )
 
 
 def saved_after_each(tmp_path, losses: list[float], **train: int | None) -> list[list[int]]:

@@ -14,7 +14,8 @@ from cnnlab.layers.mode import EVALUATION, Mode
 from cnnlab.models.heads import Heads
 from cnnlab.spec.load import parse
 from cnnlab.spec.losses import Loss
-from cnnlab.tasks.classification import Sums, add, objective, outcome, per_example_loss, predictions
+from cnnlab.tasks.classification import Classification, predictions
+from cnnlab.tasks.task import Outcome, joined
 from cnnlab.train import step
 from cnnlab.train.step import Sizes, compile_program
 
@@ -24,8 +25,10 @@ LOSS = Loss(label_smoothing=0.2)
 LOGITS = arrays(np.float32, (BATCH, CLASSES), elements=st.integers(-2, 2).map(float))
 LABELS = arrays(np.int32, (BATCH,), elements=st.integers(0, CLASSES - 1))
 MASK = arrays(np.bool_, (BATCH,))
-OUTCOME = jax.jit(lambda logits, labels: outcome(LOSS, logits, labels))
-ADD = jax.jit(add)
+NAMES = tuple("abcde")
+TASK, PLAIN = Classification(NAMES, LOSS), Classification(NAMES, Loss())
+OUTCOME = jax.jit(lambda logits, labels: TASK.outcome(logits, logits, labels).values)
+ADD = jax.jit(PLAIN.added)
 
 
 def smoothed(logits: np.ndarray, label: int, smoothing: float) -> float:
@@ -42,18 +45,18 @@ def test_an_outcome_is_found_example_by_example(logits, labels):
     for i, (scores, label) in enumerate(zip(logits, labels, strict=True)):
         best = max(range(CLASSES), key=lambda k: (scores[k], -k))
         order = sorted(range(CLASSES), key=lambda k: (-scores[k], k))
-        assert found.predicted[i] == best
-        assert found.rank[i] == order.index(label)
-        assert (found.rank[i] == 0) == (found.predicted[i] == label)
-        assert float(found.probability[i]) == pytest.approx(scipy.special.softmax(scores)[best], rel=1e-5)
-        assert float(found.loss[i]) == pytest.approx(smoothed(scores, label, 0.2), rel=1e-5)
-    assert found.predicted.dtype == found.rank.dtype == np.int32
+        assert found["predicted"][i] == best
+        assert found["rank"][i] == order.index(label)
+        assert (found["rank"][i] == 0) == (found["predicted"][i] == label)
+        assert found["probabilities"][i] == pytest.approx(scipy.special.softmax(scores), rel=1e-5)
+        assert float(found["loss"][i]) == pytest.approx(smoothed(scores, label, 0.2), rel=1e-5)
+    assert found["predicted"].dtype == found["rank"].dtype == np.int32
 
 
 @settings(max_examples=25, deadline=None)
 @given(st.lists(st.tuples(LOGITS, LABELS, MASK), max_size=3))
 def test_sums_count_what_the_mask_leaves_in(batches):
-    sums, loss, correct, count = Sums.zero(), 0.0, 0, 0
+    sums, loss, correct, count = PLAIN.zero(), 0.0, 0, 0
     for logits, labels, mask in batches:
         losses = np.float32([smoothed(scores, label, 0) for scores, label in zip(logits, labels, strict=True)])
         sums = ADD(sums, logits, labels, np.where(mask, losses, np.nan), mask)  # padding may be anything
@@ -62,24 +65,24 @@ def test_sums_count_what_the_mask_leaves_in(batches):
                 loss += float(losses[i])
                 correct += int(np.argmax(logits[i])) == labels[i]
                 count += 1
-    assert (int(sums.correct), int(sums.examples)) == (correct, count)
-    assert float(sums.loss) == pytest.approx(loss, rel=1e-5)
-    means = sums.means()
+    assert (int(sums["correct"]), int(sums["examples"])) == (correct, count)
+    assert float(sums["loss"]) == pytest.approx(loss, rel=1e-5)
+    means = PLAIN.means(sums)
     assert means == {"loss": pytest.approx(loss / max(count, 1), rel=1e-5), "accuracy": correct / max(count, 1)}
     assert all(type(value) is float for value in means.values())
 
 
 def test_an_epoch_begins_with_nothing():
-    assert Sums.zero() == (0, 0, 0)
-    assert [value.dtype for value in Sums.zero()] == [np.float32, np.int32, np.int32]
-    assert Sums.zero().means() == {"loss": 0, "accuracy": 0}
+    assert PLAIN.zero() == {"loss": 0, "correct": 0, "examples": 0}
+    assert [value.dtype for value in PLAIN.zero().values()] == [np.float32, np.int32, np.int32]
+    assert PLAIN.means(PLAIN.zero()) == {"loss": 0, "accuracy": 0}
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.3])
 def test_the_loss_is_the_one_that_the_spec_names(smoothing):
     logits = np.random.default_rng(0).standard_normal((BATCH, CLASSES), dtype=np.float32)
     labels = np.arange(BATCH) % CLASSES
-    found = per_example_loss(Loss(label_smoothing=smoothing), jnp.asarray(logits), jnp.asarray(labels))
+    found = Classification(NAMES, Loss(label_smoothing=smoothing)).losses(jnp.asarray(logits), jnp.asarray(labels))
     wanted = [smoothed(scores, label, smoothing) for scores, label in zip(logits, labels, strict=True)]
     np.testing.assert_allclose(found, wanted, rtol=1e-5)
 
@@ -88,15 +91,27 @@ def test_predictions_leave_the_padding_out():
     logits = np.random.default_rng(0).standard_normal((BATCH, CLASSES), dtype=np.float32)
     labels, mask = np.arange(BATCH, dtype=np.int32) % CLASSES, np.array([True, True, False, True, False, False])
     whole = OUTCOME(logits, labels)
-    kept = predictions(labels, whole, mask)
+    kept = predictions(joined([(Outcome({k: np.asarray(v)[mask] for k, v in whole.items()}, {}), labels[mask])]))
     places = [0, 1, 3]
     assert len(kept) == 3
     np.testing.assert_array_equal(kept.labels, places)
-    for name in ("predicted", "probability", "loss", "rank"):
-        column = getattr(kept, name)
-        assert isinstance(column, np.ndarray)
-        np.testing.assert_array_equal(column, [getattr(whole, name)[i] for i in places])
-    assert len(predictions(labels, whole, np.zeros(BATCH, bool))) == 0
+    for name in ("predicted", "loss", "rank"):
+        np.testing.assert_array_equal(getattr(kept, name), [whole[name][i] for i in places])
+    np.testing.assert_array_equal(kept.probability, [whole["probabilities"][i].max() for i in places])
+
+
+@pytest.mark.parametrize("threshold", [0.5, 0.2, 0.9])
+def test_one_score_tells_two_classes_apart_at_the_threshold(threshold):
+    task = Classification(("no", "yes"), Loss(), threshold)
+    task.check((1,), (4,))
+    z = np.array([[-3.0], [-1.0], [0.5], [3.0]], np.float32)
+    labels = np.array([0, 1, 1, 0], np.int32)
+    found = task.outcome(jnp.asarray(z), jnp.asarray(z), jnp.asarray(labels)).values
+    p = scipy.special.expit(z[:, 0])
+    np.testing.assert_allclose(found["probabilities"], np.stack([1 - p, p], 1), rtol=1e-5)
+    np.testing.assert_array_equal(found["predicted"], p >= threshold)
+    np.testing.assert_array_equal(found["rank"] == 0, (p >= threshold) == labels)
+    np.testing.assert_allclose(found["loss"], -np.log(np.where(labels, p, 1 - p)), rtol=1e-5)
 
 
 # ---------------------------------------------------------------- auxiliary classifiers
@@ -113,18 +128,16 @@ def test_training_lowers_the_weighted_sum_and_records_the_main_loss(auxiliary, w
     labels = np.arange(BATCH, dtype=np.int32) % CLASSES
     main, *extra = (scores(seed) for seed in range(1 + auxiliary))
     heads = Heads(jnp.asarray(main), tuple(map(jnp.asarray, extra)), weight)
-    logits, losses, lowered = objective(LOSS, heads, jnp.asarray(labels))
+    losses, lowered = TASK.objective(heads, jnp.zeros(()), jnp.asarray(labels))
     wanted = [[smoothed(row, label, 0.2) for row, label in zip(x, labels, strict=True)] for x in (main, *extra)]
-    assert np.array_equal(logits, main)
     np.testing.assert_allclose(losses, wanted[0], rtol=1e-5)
     np.testing.assert_allclose(lowered, wanted[0] + weight * np.sum(wanted[1:], axis=0), rtol=1e-5)
 
 
 def test_of_logits_alone_the_loss_is_what_training_lowers():
     labels = jnp.arange(BATCH, dtype=jnp.int32) % CLASSES
-    logits, losses, lowered = objective(LOSS, jnp.asarray(scores(0)), labels)
-    assert np.array_equal(logits, scores(0))
-    assert np.array_equal(losses, per_example_loss(LOSS, jnp.asarray(scores(0)), labels))
+    losses, lowered = TASK.objective(jnp.asarray(scores(0)), jnp.zeros(()), labels)
+    assert np.array_equal(losses, TASK.losses(jnp.asarray(scores(0)), labels))
     assert np.array_equal(lowered, losses)
 
 
@@ -149,7 +162,7 @@ def test_a_step_with_auxiliary_classifiers_against_numpy(monkeypatch):
     experiment = parse(
         f"model: {{layers: [dense: classes], classes: {CLASSES}}}\noptimizer: {{name: sgd, learning_rate: 1.0}}", "spec"
     )
-    sizes = Sizes((4,), CLASSES, BATCH, np.zeros(4, np.float32), np.ones(4, np.float32))
+    sizes = Sizes((4,), PLAIN, BATCH, np.zeros(4, np.float32), np.ones(4, np.float32))
     program = compile_program(experiment, sizes)
     x = np.random.default_rng(1).standard_normal((BATCH, 4), dtype=np.float32)
     labels, mask = np.arange(BATCH, dtype=np.int32) % CLASSES, np.arange(BATCH) < 5  # the last is padding
@@ -169,6 +182,8 @@ def test_a_step_with_auxiliary_classifiers_against_numpy(monkeypatch):
     after = program.first.one(program.initial_state, x, labels, mask)
     for name, gradient in wanted.items():
         np.testing.assert_allclose(after.params[name], weights[name] - rate * gradient, atol=1e-5, err_msg=name)
-    assert after.sums.means()["loss"] == pytest.approx(losses["head"][mask].mean(), rel=1e-5), "the main one's alone"
-    np.testing.assert_allclose(before.loss, losses["head"], rtol=1e-5)  # evaluation has no others
-    assert np.array_equal(before.predicted, (h @ weights["head"]).argmax(-1))
+    assert PLAIN.means(after.sums)["loss"] == pytest.approx(losses["head"][mask].mean(), rel=1e-5), (
+        "the main one's alone"
+    )
+    np.testing.assert_allclose(before.values["loss"], losses["head"], rtol=1e-5)  # evaluation has no others
+    assert np.array_equal(before.values["predicted"], (h @ weights["head"]).argmax(-1))

@@ -8,6 +8,8 @@ import optax
 import pytest
 
 from cnnlab.errors import RunError
+from cnnlab.spec.losses import Loss
+from cnnlab.tasks.classification import Classification
 from cnnlab.train import checkpoint
 from cnnlab.train.checkpoint import keep, load, save, stored, verify
 from cnnlab.train.state import State, from_named, initial, named_leaves
@@ -19,7 +21,7 @@ def state() -> State:
     random = np.random.default_rng(0)
     params = {f"layer_{i}": {"kernel": random.normal(size=(3, i + 1)).astype(np.float32)} for i in range(12)}
     stats = {"norm": {"mean": random.normal(size=4).astype(np.float32)}}
-    state = initial(params, stats, optax.adam(1e-3))
+    state = initial(params, stats, optax.adam(1e-3), Classification(("a", "b"), Loss()))
     return state._replace(step=jnp.asarray(7, jnp.int32))
 
 

@@ -22,9 +22,9 @@ def diverged(state, step: int, loss: float):
 )
 def test_divergence_names_the_step_and_the_reason(small, loss, why):
     _, _, program = program_of(small)
-    check_finite(program.initial_state, 3)
+    check_finite(program.initial_state, program.task)
     with pytest.raises(Diverged) as error:
-        check_finite(diverged(program.initial_state, 12, loss), 3)
+        check_finite(diverged(program.initial_state, 12, loss), program.task)
     expected = f"training diverged at step 12: {why}; try a lower learning_rate, or clip_norm"
     assert str(error.value) == expected
 

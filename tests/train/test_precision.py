@@ -18,6 +18,8 @@ from cnnlab.runs.directory import open_run
 from cnnlab.runs.evaluation import evaluate_split, restore_run
 from cnnlab.runs.prediction import of_run, predict
 from cnnlab.spec.load import load, parse
+from cnnlab.spec.losses import Loss
+from cnnlab.tasks.classification import Classification
 from cnnlab.trace import jaxprs
 from cnnlab.train.precision import forward
 from cnnlab.train.step import Program, Sizes, compile_program
@@ -42,7 +44,13 @@ model:
 
 
 def program_of(precision: str, text: str = SPEC) -> Program:
-    sizes = Sizes((8, 8, 1), 10, 64, np.full(1, 0.3, np.float32), np.full(1, 0.5, np.float32))
+    sizes = Sizes(
+        (8, 8, 1),
+        Classification(tuple("0123456789"), Loss()),
+        64,
+        np.full(1, 0.3, np.float32),
+        np.full(1, 0.5, np.float32),
+    )
     return compile_program(parse(text, "s", [f"precision={precision}"]), sizes)
 
 
@@ -67,12 +75,12 @@ def test_what_is_multiplied_is_bfloat16_and_what_is_kept_is_not():
     step = program.first.one.trace(program.initial_state, *batch()).jaxpr  # type: ignore[attr-defined]
     assert set(products(step.jaxpr)) == {"bfloat16"}
     state = program.first.one(program.initial_state, *batch())
-    kept = {leaf.dtype.name for leaf in jax.tree.leaves((state.params, state.stats, state.sums.loss))}
+    kept = {leaf.dtype.name for leaf in jax.tree.leaves((state.params, state.stats, state.sums["loss"]))}
     assert kept == {"float32"}
     types = jax.tree.map(lambda leaf: leaf.dtype, (program.initial_state, state))
     assert types[0] == types[1]
     outcome = program.evaluate(state.params, state.stats, *batch()[:2])
-    assert {leaf.dtype.name for leaf in outcome} == {"float32", "int32"}
+    assert {leaf.dtype.name for leaf in outcome.values.values()} == {"float32", "int32"}
 
 
 def test_float32_has_nothing_narrow_in_it():
@@ -88,9 +96,9 @@ def test_ten_steps_are_near_those_in_float32():
         program = program_of(precision, SPEC + "optimizer: {name: momentum, learning_rate: 0.05}\n")
         state, found = program.initial_state, []
         for _ in range(10):
-            before = float(state.sums.loss)
+            before = float(state.sums["loss"])
             state = program.first.one(state, *batch())
-            found.append((float(state.sums.loss) - before) / BATCH)
+            found.append((float(state.sums["loss"]) - before) / BATCH)
         losses.append(found)
         ends.append((state.params, state.stats))
     assert losses[0] != losses[1]
@@ -142,7 +150,7 @@ def test_eval_and_predict_compute_as_the_run_did(cnnlab, small: Path):
     assert answers.dtype == np.float32
     # Logits that come out of a bfloat16 layer have 8 bits.
     np.testing.assert_array_equal(answers, answers.astype(jnp.bfloat16).astype(np.float32))
-    report = evaluate_split(restored, "test", "last")
+    report, _ = evaluate_split(restored, "test", "last")
     indices = restored.prepared.splits["test"]
     labels = restored.prepared.dataset.y[indices]
     assert report["accuracy"] == pytest.approx((answers[indices].argmax(-1) == labels).mean())

@@ -1,0 +1,114 @@
+"""What a spec's `task` may say: what there is to learn. Without it the data decides."""
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from cnnlab.spec.types import Bool, Fraction, Frozen, NonNegativeFloat, PositiveFloat, PositiveInt, Rate, Str
+
+# Figures of a training epoch and of its validation, which early stopping may watch.
+FIGURES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "classification": (("loss", "accuracy"), ("loss", "accuracy", "f1")),
+    "multi_label": (("loss", "accuracy"), ("loss", "accuracy", "f1")),
+    "regression": (("loss", "mae"), ("loss", "mae", "rmse", "r2")),
+    "reconstruction": (("loss",), ("loss", "mse", "psnr")),
+    "segmentation": (("loss", "accuracy"), ("loss", "accuracy", "mean_iou", "dice")),
+    "perceptron": (("loss", "accuracy"), ("loss", "accuracy", "f1")),
+}
+LOWER_IS_BETTER = ("loss", "mae", "rmse", "mse")
+
+
+class ClassificationTask(Frozen):
+    """One class an example: what data with classes is for."""
+
+    tags = ("classification",)
+    name: Literal["classification"] = "classification"
+    threshold: Fraction = Field(default=0.5, description="probability from which on the second of two classes is said")
+
+
+class PerceptronTask(Frozen):
+    """One class an example, learnt by Rosenblatt's rule: a wrong answer moves the weights by the input, no gradient."""
+
+    tags = ("perceptron",)
+    name: Literal["perceptron"]
+
+
+class MultiLabelTask(Frozen):
+    """Any number of labels an example."""
+
+    tags = ("multi_label",)
+    name: Literal["multi_label"]
+    threshold: Fraction = Field(default=0.5, description="probability from which on a label is said to hold")
+
+
+class RegressionTask(Frozen):
+    """Numbers an example."""
+
+    tags = ("regression",)
+    name: Literal["regression"]
+    output: Literal["identity", "sigmoid", "tanh", "softplus", "exp"] = Field(
+        default="identity", description="applied to what the network gives: bounds the answers, or keeps them above 0"
+    )
+    standardize: Bool | None = Field(
+        default=None,
+        description="learn in deviations from the training split's mean; default: where output is identity",
+    )
+
+
+class Corruption(Frozen):
+    """What an input goes through before the network sees it: one of these, drawn anew for every example and step."""
+
+    gaussian: PositiveFloat | None = Field(default=None, description="normal noise, in deviations of the data")
+    masking: Rate | None = Field(default=None, description="share of the values that become 0")
+    salt_and_pepper: Rate | None = Field(default=None, description="share that becomes the least or the largest value")
+    patches: Rate | None = Field(default=None, description="share of the squares of `size` positions that become 0")
+    size: PositiveInt = Field(default=4, description="of the side of a patch")
+
+
+class Sparse(Frozen):
+    """A penalty that keeps the code near 0."""
+
+    penalty: Literal["l1", "kullback_leibler"] = "l1"
+    weight: PositiveFloat = 0.001
+    rho: PositiveFloat = Field(default=0.05, lt=1, description="mean activity wanted, of the Kullback-Leibler penalty")
+
+
+class ReconstructionTask(Frozen):
+    """The input itself: autoencoders."""
+
+    tags = ("reconstruction",)
+    name: Literal["reconstruction"]
+    corruption: Corruption | None = None
+    target: Literal["clean", "noisy"] = Field(
+        default="clean", description="noisy: a second corrupted copy of the input (Noise2Noise)"
+    )
+    code: Str | None = Field(default=None, description="the layer whose output is the code; default: encoder, or code")
+    sparse: Sparse | None = None
+    contractive: NonNegativeFloat = Field(
+        default=0.0, description="weight of the squared Frobenius norm of the code's Jacobian"
+    )
+    normal: tuple[Str, ...] | None = Field(
+        default=None, description="classes to train on; the others are the anomalies that the error has to show"
+    )
+
+
+class SegmentationTask(Frozen):
+    """A class for every position."""
+
+    tags = ("segmentation",)
+    name: Literal["segmentation"]
+
+
+TASKS: tuple[type[Frozen], ...] = (
+    ClassificationTask,
+    MultiLabelTask,
+    RegressionTask,
+    ReconstructionTask,
+    SegmentationTask,
+    PerceptronTask,
+)
+
+
+def task_tag(value: Any) -> Any:
+    """The task that a value names: a mapping's `name`, or the bare word."""
+    return value.get("name") if isinstance(value, dict) else getattr(value, "name", value)

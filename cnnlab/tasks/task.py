@@ -1,0 +1,155 @@
+"""What there is to learn, as the step, the evaluation and the tables see it: one interface for all tasks.
+
+The device sees batches: `output` is what the network gives, `x` the normalised input before it was corrupted, `y`
+the task's target. A pass over a split brings back an `Outcome` a batch; on the host they are joined to `Found`.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from jax import Array
+from jaxtyping import Bool, Float
+
+from cnnlab.data.dataset import Dataset
+from cnnlab.spec.tasks import FIGURES
+
+Sums = Mapping[str, Array]
+"""What an epoch of training adds up on the device, "loss" and "examples" among it; means are taken at its end."""
+
+
+class Outcome(NamedTuple):
+    """Of each example: what its figures need, and what a picture of the first few shows; arrays [batch, ...]."""
+
+    values: Mapping[str, Array | np.ndarray]
+    shown: Mapping[str, Array | np.ndarray]
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """A split's outcomes in its order, without padding, and the targets: `shown` of its first examples alone."""
+
+    values: dict[str, np.ndarray]
+    shown: dict[str, np.ndarray]
+    target: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.target)
+
+
+@dataclass(frozen=True, eq=False)
+class Listing:
+    """The examples of a split by name, for tables: their places in the data, and their files where they are such."""
+
+    split: str
+    indices: np.ndarray
+    files: list[str] | None
+
+
+class Task(ABC):
+    """One thing to learn. `names` are of its classes, labels or values, `source` is what messages call the data."""
+
+    name: ClassVar[str]
+    target: ClassVar[str]  # "class", or the name of a target of the dataset
+    names: tuple[str, ...]
+
+    @property
+    def trained(self) -> tuple[str, ...]:
+        """Figures of a training epoch."""
+        return FIGURES[self.name][0]
+
+    @property
+    def validated(self) -> tuple[str, ...]:
+        """And of the validation after it, out of the report."""
+        return FIGURES[self.name][1]
+
+    @property
+    def outputs(self) -> int:
+        """What `classes` stands for in a spec's layers, and what a published network's head gives."""
+        return len(self.names)
+
+    @abstractmethod
+    def check(self, output_shape: tuple[int, ...], input_shape: tuple[int, ...]) -> None:
+        """Raises SpecError where a network's output, without the batch, is not what the task needs."""
+
+    @property
+    def guessing(self) -> float:
+        """About the loss of a network that has learnt nothing: many times that is divergence."""
+        return 1.0
+
+    # ------------------------------------------------------------ on the device
+
+    def corrupted(self, x: Array, key: Array) -> Array:
+        """What the network is given in training for the input x [batch, *space, channel]."""
+        return x
+
+    @abstractmethod
+    def objective(self, output: Any, x: Array, y: Array) -> tuple[Float[Array, " batch"], Float[Array, " batch"]]:
+        """The loss of each example, and what training lowers: the same, or with what auxiliary outputs add."""
+
+    def penalty(self, model: nnx.Module, x: Array) -> Float[Array, ""] | float:
+        """What training lowers beside the mean objective."""
+        return 0.0
+
+    def zero(self) -> dict[str, np.ndarray]:
+        """The sums of an epoch before its first batch."""
+        return {"loss": np.zeros((), np.float32), "examples": np.zeros((), np.int32)}
+
+    def added(self, sums: Sums, output: Any, y: Array, losses: Array, mask: Bool[Array, " batch"]) -> dict[str, Array]:
+        """The sums with one more batch; what the mask leaves out does not count."""
+        return {
+            "loss": sums["loss"] + jnp.where(mask, losses, 0).sum(),
+            "examples": sums["examples"] + mask.sum(dtype=jnp.int32),
+        }
+
+    def means(self, sums: Sums) -> dict[str, float]:
+        """The figures `trained` over the examples seen so far."""
+        return {"loss": float(sums["loss"]) / max(int(sums["examples"]), 1)}
+
+    @abstractmethod
+    def outcome(self, output: Array, x: Array, y: Array) -> Outcome:
+        """What the evaluation keeps of each example."""
+
+    @abstractmethod
+    def answer(self, output: Array) -> Array:
+        """What `predict` says: probabilities, or values in their own units, [batch, ...]."""
+
+    # ------------------------------------------------------------ on the host
+
+    def targets(self, dataset: Dataset) -> np.ndarray:
+        """What the steps are given as y, [example, ...]."""
+        return dataset.y if self.target == "class" else dataset.targets[self.target].values
+
+    @abstractmethod
+    def report(self, found: Found, split: str) -> dict[str, Any]:
+        """The contents of metrics.json, in plain Python types: "task", "split", "n", "loss" and the task's figures."""
+
+    def figures(self, report: dict[str, Any]) -> dict[str, float]:
+        """The figures `validated` of a report."""
+        return {name: report[name] for name in self.validated}
+
+    @abstractmethod
+    def files(self, found: Found, report: dict[str, Any], listing: Listing) -> dict[str, str | bytes]:
+        """The tables of eval/<split>/ by their names."""
+
+
+def joined(parts: Sequence[tuple[Outcome, np.ndarray]]) -> Found:
+    """The outcomes and targets of all batches as one, their padding already removed."""
+    if not parts:
+        return Found({}, {}, np.zeros(0))
+    outcomes, targets = zip(*parts, strict=True)
+
+    def all_of(kind: str) -> dict[str, np.ndarray]:
+        names = getattr(outcomes[0], kind)
+        return {n: np.concatenate([getattr(o, kind)[n] for o in outcomes if n in getattr(o, kind)]) for n in names}
+
+    return Found(all_of("values"), all_of("shown"), np.concatenate(targets))
+
+
+def one_loss(found: Found) -> float:
+    """The float64 mean of the stored float32 losses."""
+    return float(found.values["loss"].mean(dtype=np.float64))
