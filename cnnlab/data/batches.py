@@ -1,11 +1,16 @@
 """Batches of one shape, each a function of (seed, epoch, number) alone: resuming needs no state."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
 from cnnlab.data.prepare import Prepared
+from cnnlab.data.stored import Reading, reading
+from cnnlab.data.threads import ahead
+
+AHEAD = 2  # batches that are being read while one is worked on
 
 
 class Batch(NamedTuple):
@@ -16,6 +21,27 @@ class Batch(NamedTuple):
     y: np.ndarray
     mask: np.ndarray
     index: np.ndarray  # pyright: ignore[reportIncompatibleMethodOverride]  (tuple.index is not needed)
+
+
+@dataclass(frozen=True)
+class Coming:
+    """A batch whose examples threads are bringing."""
+
+    reading: Reading
+    y: np.ndarray
+    mask: np.ndarray
+    index: np.ndarray
+
+    def ready(self) -> bool:
+        """Whether `result` would not wait."""
+        return self.reading.ready()
+
+    def result(self) -> Batch:
+        """The batch, when it is there. Raises DataError where an example cannot be read."""
+        return Batch(self.reading.result(), self.y, self.mask, self.index)
+
+    def cancel(self) -> None:
+        self.reading.cancel()
 
 
 def steps_per_epoch(count: int, batch_size: int) -> int:
@@ -37,7 +63,19 @@ def training_batch(
     The last one is filled up with the first examples of the same order, mask False: batch normalisation sees
     real images, and the loss counts each example once.
     """
-    return _batch(prepared, prepared.splits["train"][order], i, batch_size, targets)
+    return _begin(prepared, prepared.splits["train"][order], i, batch_size, targets).result()
+
+
+def training_batches(
+    prepared: Prepared, order: np.ndarray, first: int, batch_size: int, targets: np.ndarray | None = None
+) -> Iterator[Coming]:
+    """The batches of an epoch from number `first` on, as `training_batch` makes them, the next ones on their way.
+
+    Closed or forgotten, it reads no more.
+    """
+    indices = prepared.splits["train"][order]
+    numbers = range(first, steps_per_epoch(len(indices), batch_size))
+    return ahead(lambda i: _begin(prepared, indices, i, batch_size, targets), numbers, AHEAD)
 
 
 def epoch_places(prepared: Prepared, order: np.ndarray, batch_size: int) -> tuple[np.ndarray, np.ndarray]:
@@ -50,14 +88,27 @@ def evaluation_batches(
 ) -> Iterator[Batch]:
     """All batches of a split in the order of its indices, the last one filled up and masked; as `training_batch`."""
     indices = prepared.splits[split]
-    for i in range(steps_per_epoch(len(indices), batch_size)):
-        yield _batch(prepared, indices, i, batch_size, targets)
+    numbers = range(steps_per_epoch(len(indices), batch_size))
+    for coming in ahead(lambda i: _begin(prepared, indices, i, batch_size, targets), numbers, AHEAD):
+        yield coming.result()
 
 
-def _batch(prepared: Prepared, indices: np.ndarray, i: int, batch_size: int, targets: np.ndarray | None) -> Batch:
+def share(rows: np.ndarray, process: int, processes: int) -> np.ndarray:
+    """Of index or mask [..., batch], the part that one of `processes` hosts reads: as many columns as the others.
+
+    Joined in the hosts' order they are the batch, whatever the number of hosts. ValueError where they do not divide it.
+    """
+    batch = rows.shape[-1]
+    if batch % processes:
+        raise ValueError(f"{processes} hosts do not divide a batch of {batch}")
+    part = batch // processes
+    return rows[..., process * part : (process + 1) * part]
+
+
+def _begin(prepared: Prepared, indices: np.ndarray, i: int, batch_size: int, targets: np.ndarray | None) -> Coming:
     (index,), (mask,) = _places(indices, np.array([i]), batch_size)
     y = prepared.dataset.y if targets is None else targets
-    return Batch(prepared.dataset.x[index], y[index], mask, index)
+    return Coming(reading(prepared.dataset.x, index), y[index], mask, index)
 
 
 def _places(indices: np.ndarray, batches: np.ndarray, batch_size: int) -> tuple[np.ndarray, np.ndarray]:

@@ -33,7 +33,7 @@ def content_digests(x: np.ndarray) -> tuple[bytes, ...]:
 def content_digest(example: np.ndarray) -> bytes:
     """What `content_digests` has of this one."""
     digest = _header(example.dtype, example.shape)
-    digest.update(np.ascontiguousarray(example))
+    digest.update(np.ascontiguousarray(example).data)
     return digest.digest()
 
 

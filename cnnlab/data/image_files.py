@@ -29,9 +29,13 @@ class ImageFiles:
     def __len__(self) -> int:
         return len(self.files)
 
-    @cached_property
+    @property
     def shape(self) -> tuple[int, int, int]:
-        """(height, width, channel) of every image: of the first, which is decoded for it."""
+        """(height, width, channel) of every image: of the first, where they have no size given."""
+        return self._first if self.size is None else (*self.size, self.channels)
+
+    @cached_property
+    def _first(self) -> tuple[int, int, int]:
         return self._decoded(0).shape  # type: ignore[return-value]
 
     @cached_property

@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from cnnlab.data.dataset import Dataset, find
-from cnnlab.data.images import decode_all, is_image
+from cnnlab.data.images import is_image
+from cnnlab.data.load_images import load_images
 from cnnlab.errors import DataError, did_you_mean
 from cnnlab.spec.schema import ImageFolder
 
@@ -39,7 +40,7 @@ def load(data: ImageFolder, base: Path) -> Dataset:
             files += tree.get(name, [])
             labels += [label] * len(tree.get(name, []))
         given[split] = np.arange(start, len(files))
-    x = decode_all(root, files, data.channels, data.resize, where)
+    x = load_images(root, files, data, data.resize, where, base)
     notes = ()
     if others:
         notes = (f"{where}: {len(others)} files are no images and are not used, for example {others[0]}",)

@@ -24,14 +24,13 @@ def resized(file: BinaryIO, image: JpegImageFile, channels: int, size: tuple[int
     mode = "L" if channels == 1 else "RGB"
     turned = image.getexif().get(ORIENTATION, 1) >= 5
     height, width = size[::-1] if turned else size
-    info = image.info
     if decode == "simplejpeg" and image.mode in ("L", "RGB"):  # CMYK is Pillow's in any case
-        image, box = _by_simplejpeg(file, image.size, mode, height, width)
+        whole, box = _by_simplejpeg(file, image.size, mode, height, width)
     else:
         _, box = image.draft(mode, (width, height)) or ("", (0, 0, *image.size))
-        image = image.convert(mode)
-    small = image.resize((width, height), Image.Resampling.BILINEAR, box).convert(mode)
-    small.info = info
+        whole = image.convert(mode)
+    small = whole.resize((width, height), Image.Resampling.BILINEAR, box).convert(mode)
+    small.info = image.info
     ImageOps.exif_transpose(small, in_place=True)
     return small
 

@@ -21,7 +21,7 @@ def only_classes(dataset: Dataset, names: tuple[str, ...], where: str) -> Datase
     place = np.cumsum(y >= 0) - 1
     return replace(
         dataset,
-        x=dataset.x[kept],
+        x=dataset.x[kept] if isinstance(dataset.x, np.ndarray) else dataset.x.take(kept),
         y=y[kept],
         classes=names,
         files=dataset.files and tuple(dataset.files[i] for i in kept),

@@ -24,7 +24,15 @@ class Survey(NamedTuple):
 
     def take(self, kept: np.ndarray) -> "Survey":
         """Of these images alone."""
-        return Survey(tuple(self.digests[i] for i in kept), *(values[kept] for values in self[1:]))
+        return Survey(tuple(self.digests[i] for i in kept), self.first[kept], self.sums[kept], self.squares[kept])
+
+    def differences(self, indices: np.ndarray, pixels: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Of the images at `indices`, of so many `pixels` each: the first pixel of the first of them, and of all
+        values' differences to it the sum and the sum of squares, all float64 [channel], from whole numbers."""
+        first, count = self.first[indices[0]], len(indices) * pixels
+        sums, squares = self.sums[indices].sum(0), self.squares[indices].sum(0)
+        of_squares = squares - 2 * first * sums + count * first**2
+        return first.astype(np.float64), (sums - count * first).astype(np.float64), of_squares.astype(np.float64)
 
 
 def survey(

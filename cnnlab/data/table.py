@@ -9,7 +9,7 @@ import numpy as np
 
 from cnnlab.data.dataset import Dataset, find
 from cnnlab.data.groups import check_given
-from cnnlab.data.images import decode_all
+from cnnlab.data.load_images import load_images
 from cnnlab.errors import DataError, did_you_mean
 from cnnlab.spec.data import Csv
 
@@ -39,7 +39,7 @@ def load(data: Csv, base: Path) -> Dataset:
     groups = tuple(row["group_column"] for row in rows) if data.group_column else None
     if groups:
         check_given(groups, given, where)
-    x = decode_all(path.parent, files, data.channels, data.resize, str(Path(where).parent))
+    x = load_images(path.parent, files, data, data.resize, str(Path(where).parent), base)
     place = {name: i for i, name in enumerate(classes)}
     y = np.array([place[label] for label in labels], np.int32)
     return Dataset(x, y, classes, files, given, source=data.source, groups=groups)

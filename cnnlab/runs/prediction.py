@@ -25,6 +25,7 @@ from cnnlab.runs.weights import (
     run_weights,
     sized_by_head,
 )
+from cnnlab.spec.data import decoder_of, with_own_decoder
 from cnnlab.spec.load import load
 from cnnlab.tasks import made
 from cnnlab.tasks.task import Task
@@ -76,7 +77,8 @@ def of_run(run: Run, checkpoint: str) -> Predictor:
     shape = tuple(data["input_shape"])
     task = made(experiment, data)
     make = partial(bare, experiment.model, classes=task.outputs)
-    read = partial(read_inputs, input_shape=shape, pixels=before.pixels)
+    decoder = decoder_of(with_own_decoder(experiment.data))
+    read = partial(read_inputs, input_shape=shape, pixels=before.pixels, decoder=decoder)
 
     def weights() -> tuple[Weights, tuple[str, ...]]:
         found, _, notes = run_weights(run, checkpoint)

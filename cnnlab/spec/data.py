@@ -6,7 +6,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
 from cnnlab.spec.augment import Augmentation
-from cnnlab.spec.images import ImageKeys
+from cnnlab.spec.images import Decode, ImageKeys
 from cnnlab.spec.split import Split
 from cnnlab.spec.types import (
     Bool,
@@ -212,3 +212,14 @@ class Spheres(Generator):
 
 GENERATORS: tuple[type[Generator], ...] = (TwoMoons, Spirals, Gaussians, Sines, Shapes, Spheres)
 SOURCES: tuple[type[DataSpec], ...] = (Digits, Idx, Cifar10, Cifar100, Npz, Npy, ImageFolder, Csv, *GENERATORS)
+
+
+def with_own_decoder(data: DataSpec) -> DataSpec:
+    """The resolved `data` of a run, which decodes in full if it is from before there was `decode`."""
+    old = isinstance(data, ImageKeys) and "decode" not in data.model_fields_set
+    return data.model_copy(update={"decode": "full"}) if old else data
+
+
+def decoder_of(data: DataSpec) -> Decode:
+    """How the run with this resolved `data` brings an image to its size."""
+    return data.decode if isinstance(data, ImageKeys) and data.resize is not None else "full"

@@ -45,9 +45,3 @@ class ImageKeys(Frozen):
         found = re.match(SIZE, self.memory)
         assert found is not None, "the schema let it through"
         return int(float(found[1]) * UNITS[found[2]])
-
-
-def decoder_of(data: object) -> Decode:
-    """How images are decoded for a run with this resolved `data`: one from before there was the key, or with another
-    source, has them in full."""
-    return data.decode if isinstance(data, ImageKeys) and "decode" in data.model_fields_set else "full"
