@@ -39,7 +39,8 @@ def decode(
     try:
         with path.open("rb") as file:
             image = _open(file)
-            if decoder != "full" and size is not None and isinstance(image, JpegImageFile):
+            partly = decoder == "simplejpeg" or (decoder == "reduced" and size is not None)
+            if partly and isinstance(image, JpegImageFile):
                 return _pixels(jpeg.resized(file, image, channels, size, decoder), channels)
             ImageOps.exif_transpose(image, in_place=True)
             flat = _eight_bits(image, where).convert("L" if channels == 1 else "RGB")

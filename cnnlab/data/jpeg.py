@@ -15,7 +15,9 @@ ORIENTATION = 0x0112  # of EXIF; from 5 on height and width change places
 Box = tuple[float, float, float, float]
 
 
-def resized(file: BinaryIO, image: JpegImageFile, channels: int, size: tuple[int, int], decode: Decode) -> Image.Image:
+def resized(
+    file: BinaryIO, image: JpegImageFile, channels: int, size: tuple[int, int] | None, decode: Decode
+) -> Image.Image:
     """The image in mode L or RGB, brought to `size` (height, width) by Pillow's BILINEAR, turned as its EXIF data say.
 
     `image` was opened from `file` and not loaded. It is decoded at the smallest scale that leaves no side under the
@@ -23,7 +25,7 @@ def resized(file: BinaryIO, image: JpegImageFile, channels: int, size: tuple[int
     """
     mode = "L" if channels == 1 else "RGB"
     turned = image.getexif().get(ORIENTATION, 1) >= 5
-    height, width = size[::-1] if turned else size
+    height, width = (image.height, image.width) if size is None else size[::-1] if turned else size
     if decode == "simplejpeg" and image.mode in ("L", "RGB"):  # CMYK is Pillow's in any case
         whole, box = _by_simplejpeg(file, image.size, mode, height, width)
     else:

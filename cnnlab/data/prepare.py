@@ -65,7 +65,7 @@ def prepare(data: Data, base: Path, seed: int) -> Prepared:
     return Prepared(dataset, splits, mean, std, notes)
 
 
-def _identity(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _identity(x: np.ndarray | StoredImages) -> tuple[np.ndarray, np.ndarray]:
     return np.zeros(x.shape[-1], np.float32), np.ones(x.shape[-1], np.float32)
 
 
@@ -80,9 +80,8 @@ def statistics(x: np.ndarray | StoredImages, indices: np.ndarray) -> tuple[np.nd
         first, sums, squares = x.survey.differences(indices, size // channels)
     else:
         first = x[indices[0]].reshape(-1, channels)[0].astype(np.float64)
-        sums, squares = (
-            each.reshape(-1, channels).sum(0) for each in _differences(x.reshape(len(x), -1), indices, first)
-        )
+        found = _differences(x.reshape(len(x), -1), indices, first)
+        sums, squares = (each.reshape(-1, channels).sum(0) for each in found)
     mean, square = (each / (len(indices) * (size // channels)) for each in (sums, squares))
     variance = np.maximum(square - mean**2, 0)
     scale = 1 / 255 if x.dtype == np.uint8 else 1.0

@@ -1,6 +1,6 @@
 """What a spec's `data` may say: where examples come from, how they are split, resized and augmented."""
 
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_core import PydanticCustomError
@@ -214,7 +214,10 @@ GENERATORS: tuple[type[Generator], ...] = (TwoMoons, Spirals, Gaussians, Sines, 
 SOURCES: tuple[type[DataSpec], ...] = (Digits, Idx, Cifar10, Cifar100, Npz, Npy, ImageFolder, Csv, *GENERATORS)
 
 
-def with_own_decoder(data: DataSpec) -> DataSpec:
+Spec = TypeVar("Spec", bound=DataSpec)
+
+
+def with_own_decoder(data: Spec) -> Spec:
     """The resolved `data` of a run, which decodes in full if it is from before there was `decode`."""
     old = isinstance(data, ImageKeys) and "decode" not in data.model_fields_set
     return data.model_copy(update={"decode": "full"}) if old else data

@@ -16,7 +16,7 @@ Decode = Literal["reduced", "full", "simplejpeg"]
 
 
 def _memory_size(text: str) -> str:
-    if not re.match(SIZE, text):
+    if not re.fullmatch(SIZE, text):
         raise PydanticCustomError("memory_size", "must be a number and a unit, such as 512MiB or 2GB")
     return text
 
@@ -42,6 +42,6 @@ class ImageKeys(Frozen):
     @property
     def memory_bytes(self) -> int:
         """`memory` as a number."""
-        found = re.match(SIZE, self.memory)
+        found = re.fullmatch(SIZE, self.memory)
         assert found is not None, "the schema let it through"
         return int(float(found[1]) * UNITS[found[2]])
