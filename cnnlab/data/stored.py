@@ -22,20 +22,24 @@ class Source(Protocol):
 
 
 class StoredImages:
-    """uint8 [example, height, width, channel], of which no more is in memory than was asked for."""
+    """uint8 [example, height, width, channel], of which no more is in memory than was asked for.
+
+    survey: of these examples. places: theirs in the source, default: all of it. window: the part of each that counts.
+    """
 
     dtype = np.dtype(np.uint8)
 
-    def __init__(self, source: Source, survey: Survey, places: np.ndarray | None = None):
-        self.source, self.survey = source, survey
-        self.places = np.arange(len(survey.digests)) if places is None else places  # of the examples in the source
+    def __init__(
+        self, source: Source, survey: Survey, places: np.ndarray | None = None, window: tuple[slice, ...] = ()
+    ):
+        self.source, self.survey, self.window = source, survey, window
+        self.places = np.arange(len(survey.digests)) if places is None else places
+        sides = zip(window, source.shape, strict=False)
+        cut = tuple(len(range(*part.indices(side))) for part, side in sides)
+        self.shape = (len(self.places), *cut, *source.shape[len(cut) :])
 
     def __len__(self) -> int:
         return len(self.places)
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return len(self), *self.source.shape
 
     @property
     def ndim(self) -> int:
@@ -48,12 +52,21 @@ class StoredImages:
 
     def take(self, kept: np.ndarray) -> "StoredImages":
         """These examples alone. Nothing is read."""
-        return StoredImages(self.source, self.survey.take(kept), self.places[kept])
+        return StoredImages(self.source, self.survey.take(kept), self.places[kept], self.window)
+
+    def part(self, window: tuple[slice, ...]) -> "StoredImages":
+        """The same part of every example, as x[:, *window] of an array that has no window yet. Nothing is read, and
+        the survey stays that of the whole."""
+        return StoredImages(self.source, self.survey, self.places, window)
+
+    def read(self, place: int) -> np.ndarray:
+        """The example at this place of the source."""
+        return self.source.read_again(place)[self.window]
 
     def __getitem__(self, index: Any) -> np.ndarray:
         """As of an array: an example by its number; by a slice or an array of numbers the examples, read on threads."""
         places = self.places[index]
-        return self.source.read_again(int(places)) if places.ndim == 0 else reading(self, index).result()
+        return self.read(int(places)) if places.ndim == 0 else reading(self, index).result()
 
 
 class Reading:
@@ -84,9 +97,9 @@ def reading(x: "np.ndarray | StoredImages", index: Any) -> Reading:
         whole = pool().submit(x.__getitem__, index)
         return Reading(whole.result, [whole])
     places = x.places[index]
-    rows = np.empty((len(places), *x.source.shape), np.uint8)
+    rows = np.empty((len(places), *x.shape[1:]), np.uint8)
 
     def read(row: int, place: int) -> None:
-        rows[row] = x.source.read_again(place)
+        rows[row] = x.read(place)
 
     return Reading(lambda: rows, [pool().submit(partial(read, *pair)) for pair in enumerate(places.tolist())])

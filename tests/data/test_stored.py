@@ -42,6 +42,16 @@ def test_some_of_them(kept, index):
     np.testing.assert_array_equal(again[0], X[kept[index % len(kept)]])
 
 
+@given(top=st.integers(0, 2), left=st.integers(-4, 3), kept=st.lists(st.integers(0, 19), min_size=1).map(np.array))
+def test_a_part_of_each(top, left, kept):
+    window = (slice(top, None), slice(left, 4))
+    part, expected = STORED.part(window), X[:, window[0], window[1]]
+    assert part.shape == expected.shape
+    np.testing.assert_array_equal(part[3:9], expected[3:9])
+    np.testing.assert_array_equal(part[-1], expected[-1])
+    np.testing.assert_array_equal(part.take(kept)[:], expected[kept])
+
+
 @pytest.mark.parametrize("x", [X, STORED], ids=["array", "stored"])
 def test_reading_in_the_background(x):
     begun = reading(x, np.array([4, 2, 4]))
