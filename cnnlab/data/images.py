@@ -43,7 +43,9 @@ def decode(
             if partly and isinstance(image, JpegImageFile):
                 return _pixels(jpeg.resized(file, image, channels, size, decoder), channels)
             ImageOps.exif_transpose(image, in_place=True)
-            flat = _eight_bits(image, where).convert("L" if channels == 1 else "RGB")
+            flat = _eight_bits(image, where)
+            mode = "L" if channels == 1 else "RGB"
+            flat = flat if flat.mode == mode else flat.convert(mode)  # which copies in any case
         if size is not None:
             flat = flat.resize((size[1], size[0]), Image.Resampling.BILINEAR)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
@@ -56,7 +58,9 @@ def decode(
 
 
 def _pixels(image: Image.Image, channels: int) -> np.ndarray:
-    return np.asarray(image).reshape(image.height, image.width, channels)
+    """uint8 [height, width, channels] of an image in mode L, RGB or RGBX."""
+    whole = np.asarray(image).reshape(image.height, image.width, -1)
+    return np.ascontiguousarray(whole[..., :channels])
 
 
 def crop(pixels: np.ndarray, size: tuple[int, ...], resize: int | None, interpolation: str) -> np.ndarray:

@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import threading
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +30,7 @@ class CachedImages:
         self.shape = shape
         self._record, self._lock = _record(shape), threading.Lock()
         self._file = path.open("rb", buffering=0)
+        weakref.finalize(self, self._file.close)
         try:
             version = np.lib.format.read_magic(self._file)
             found, _, dtype = np.lib.format.read_array_header_2_0(self._file)

@@ -1,9 +1,9 @@
 """What a spec may say of images that lie in files: how they are decoded, and where their pixels are kept."""
 
 import re
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
 from cnnlab.spec.types import Frozen, Str, whole_number
@@ -15,13 +15,13 @@ SIZE = rf"^([0-9]+(?:\.[0-9]+)?) ?({'|'.join(UNITS)})$"
 Decode = Literal["reduced", "full", "simplejpeg"]
 
 
-def _memory_size(text: str) -> str:
-    if not re.fullmatch(SIZE, text):
+def _memory_size(text: Any) -> str:
+    if not isinstance(text, str) or not re.fullmatch(SIZE, text):
         raise PydanticCustomError("memory_size", "must be a number and a unit, such as 512MiB or 2GB")
     return text
 
 
-MemorySize = Annotated[Str, AfterValidator(_memory_size), Field(json_schema_extra={"pattern": SIZE})]
+MemorySize = Annotated[Str, BeforeValidator(_memory_size), Field(json_schema_extra={"pattern": SIZE})]
 Channels = Annotated[Literal[1, 3], BeforeValidator(whole_number, json_schema_input_type=Literal[1, 3])]
 
 

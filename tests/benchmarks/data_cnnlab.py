@@ -9,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 
+from cnnlab.cli.process import keep_memory
 from cnnlab.data.batches import order, training_batches
 from cnnlab.data.prepare import prepare
 from cnnlab.spec.schema import ImageFolder
@@ -16,6 +17,7 @@ from cnnlab.spec.split import Split
 
 
 def main() -> None:
+    keep_memory()  # as the command line does
     folder, size, batch, decode = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
     keys = {"resize": size, "decode": decode, "memory": "0B", "split": Split(train=1, validation=0, test=0)}
     data = ImageFolder(source="image_folder", path=str(folder), **keys)

@@ -86,4 +86,4 @@ def test_a_memory_that_is_none_is_told_with_its_place(photos, cnnlab):
     (photos / "photos.yaml").write_text(SPEC.replace("resize: 12", "memory: 4, resize: 12"))
     done = cnnlab("train", "photos.yaml")
     assert done.code == 2
-    assert "photos.yaml:2:57: data.memory:" in done.err
+    assert done.err == ("photos.yaml:2:52: data.memory: must be a number and a unit, such as 512MiB or 2GB, not 4\n")
