@@ -42,6 +42,7 @@ def decode(
             partly = decoder == "simplejpeg" or (decoder == "reduced" and size is not None)
             if partly and isinstance(image, JpegImageFile):
                 return _pixels(jpeg.resized(file, image, channels, size, decoder), channels)
+            image.load()
             ImageOps.exif_transpose(image, in_place=True)
             flat = _eight_bits(image, where)
             mode = "L" if channels == 1 else "RGB"
