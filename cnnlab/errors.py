@@ -54,9 +54,13 @@ class Interrupted(CnnlabError):
 
 
 def did_you_mean(word: str, known: list[str] | tuple[str, ...]) -> str:
-    """The hint ``did you mean 'stride'?`` for the nearest known word, capitals aside, or an empty string."""
+    """The hint ``did you mean 'stride'?`` for the nearest known word, capitals aside, or an empty string.
+
+    The one word that begins like it is nearer than any other.
+    """
     from difflib import get_close_matches
 
     by_small_letters = {name.lower(): name for name in known}
-    nearest = get_close_matches(word.lower(), by_small_letters, n=1, cutoff=0.6)
+    longer = [name for name in by_small_letters if len(word) > 2 and name.startswith(word.lower())]
+    nearest = longer if len(longer) == 1 else get_close_matches(word.lower(), by_small_letters, n=1, cutoff=0.6)
     return f"did you mean '{by_small_letters[nearest[0]]}'?" if nearest else ""

@@ -25,7 +25,7 @@ def name(path: Path) -> str:
 @pytest.mark.parametrize("path", TRAINED, ids=name)
 def test_it_builds_and_traces(path):
     experiment, prepared = prepare_experiment(load(path))
-    found = network(experiment, prepared.input_shape, task_of(experiment, prepared.dataset), prepared=prepared)
+    found = network(experiment, prepared.input_shape, task_of(experiment, prepared), prepared=prepared)
     assert found.traced.output_shape == (len(prepared.classes),)
     assert found.summary()["parameters"] > 0
 

@@ -37,7 +37,7 @@ def bench(
     from cnnlab.tasks import task_of
 
     experiment, prepared = prepare_experiment(load(spec, overrides))
-    found = network(experiment, prepared.input_shape, task_of(experiment, prepared.dataset), prepared=prepared)
+    found = network(experiment, prepared.input_shape, task_of(experiment, prepared), prepared=prepared)
     for note in prepared.notes:
         render.note(note)
     if experiment.model.unfreeze_at_epoch is not None:

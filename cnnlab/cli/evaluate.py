@@ -20,7 +20,7 @@ def evaluate(
     from cnnlab.cli.process import prepare
 
     prepare()
-    from cnnlab.cli import render
+    from cnnlab.cli import outcomes, render
     from cnnlab.report.results import evaluate as evaluate_run
     from cnnlab.runs.directory import open_run, unfinished
     from cnnlab.runs.evaluation import restore_run
@@ -32,4 +32,4 @@ def evaluate(
     if json:
         render.document(outcome.report)
     else:
-        render.outcome(outcome)
+        outcomes.outcome(outcome)

@@ -16,16 +16,14 @@ from rich.text import Text
 
 if TYPE_CHECKING:
     from cnnlab.report.plan import Plan
-    from cnnlab.report.results import Outcome
     from cnnlab.runs.network import Network
     from cnnlab.train.freeze import Trainable
 
-MATRIX_UP_TO = 20  # classes; beyond, the most frequent confusions are listed
-_UNBOUNDED = 100_000
+UNBOUNDED = 100_000
 
 
 def console_for(file: Any) -> Console:
-    width = None if file.isatty() else _UNBOUNDED
+    width = None if file.isatty() else UNBOUNDED
     return Console(file=file, width=width, markup=False, highlight=False, emoji=False, soft_wrap=not file.isatty())
 
 
@@ -82,65 +80,6 @@ def machine(found: dict[str, Any]) -> None:
     lines += [("device", f"{device['count']} {device['platform']} ({device['kind']})")]
     lines += [("kernels", f"{used}: {kernels['why']}")]
     names([*lines, *((name, version or "not installed") for name, version in found["packages"].items())])
-
-
-# ---------------------------------------------------------------- classification
-
-
-def outcome(found: "Outcome") -> None:
-    """The tables of a split, and where the rest is."""
-    from cnnlab.metrics.confusion import undefined_notes
-
-    report, console = found.report, console_for(sys.stdout)
-    console.print(Text(f"{report['split']}: {report['n']:,} examples, {found.which} step {found.step}{_chosen(found)}"))
-    show(console, table(("class", "precision", "recall", "f1", "support"), _class_rows(report), foot=3))
-    top = "".join(f"   top-{k} {value:.4f}" for k, value in report["top_k"].items())
-    console.print(Text(f"accuracy {report['accuracy']:.4f}{top}   loss {report['loss']:.4f}", style="bold"))
-    for sentence in undefined_notes(report):
-        console.print(Text(sentence))
-    show(console, _confusion(report))
-    folder = "eval/" + (report["split"] if found.which == "best" else f"{report['split']}-{found.which}")
-    console.print(Text(f"run   {found.run}"))
-    console.print(Text(f"look  {found.run}/figures/curves.png"))
-    console.print(Text(f"      {found.run}/{folder}/confusion_matrix.png"))
-    console.print(Text(f"more  cnnlab eval {found.run} --split train"))
-
-
-def _chosen(found: "Outcome") -> str:
-    return f" (epoch {found.epoch} of {found.epochs}, by {found.chosen_by})" if found.which == "best" else ""
-
-
-def _class_rows(report: dict[str, Any]) -> list[list[str]]:
-    rows = [
-        [row["class"], *(f"{row[name]:.4f}" for name in ("precision", "recall", "f1")), f"{row['support']:,}"]
-        for row in report["per_class"]
-    ]
-    for average in ("macro", "micro", "weighted"):
-        figures = [f"{report[average][name]:.4f}" for name in ("precision", "recall", "f1")]
-        rows.append([f"{average} average", *figures, f"{report['n']:,}"])
-    return rows
-
-
-def _confusion(report: dict[str, Any]) -> Table:
-    matrix, classes = report["confusion_matrix"], report["classes"]
-    if len(classes) <= MATRIX_UP_TO:
-        longest = 12 if sys.stdout.isatty() else _UNBOUNDED
-        short = [name if len(name) <= longest else name[: longest - 1] + "…" for name in classes]
-        columns = [str(i) if max(map(len, classes)) > 4 else name for i, name in enumerate(classes)]
-        numbered = [f"{column} {name}" if column != name else name for column, name in zip(columns, short, strict=True)]
-        rows = [
-            [name, *(str(count) if count else "." for count in row)] for name, row in zip(numbered, matrix, strict=True)
-        ]
-        return table(("true \\ predicted", *columns), rows)
-    pairs = [
-        (count, classes[i], classes[j])
-        for i, row in enumerate(matrix)
-        for j, count in enumerate(row)
-        if i != j and count
-    ]
-    worst = sorted(pairs, key=lambda pair: -pair[0])[:MATRIX_UP_TO]
-    rows = [[true, predicted, str(count)] for count, true, predicted in worst]
-    return table(("most confused: true", "predicted", "examples"), rows, left=2)
 
 
 # ---------------------------------------------------------------- networks

@@ -25,7 +25,7 @@ def train(
 
     prepare()
     from cnnlab import kernels
-    from cnnlab.cli import render
+    from cnnlab.cli import outcomes, render
     from cnnlab.cli.progress import Display
     from cnnlab.receptive_field.advice import advice
     from cnnlab.report.results import finish
@@ -40,7 +40,7 @@ def train(
 
     with StopSignals() as signals:
         experiment, prepared = prepare_experiment(load(spec, overrides))
-        found = network(experiment, prepared.input_shape, task_of(experiment, prepared.dataset), prepared=prepared)
+        found = network(experiment, prepared.input_shape, task_of(experiment, prepared), prepared=prepared)
         if experiment.model.weights is not None:  # told before there is a run
             load_weights(experiment.model, found.model, prepared.input_shape)
         directory = locate(experiment.name or "", run, resume=resume)
@@ -62,4 +62,4 @@ def train(
     if json:
         render.document(outcome.document())
     else:
-        render.outcome(outcome)
+        outcomes.outcome(outcome)

@@ -4,7 +4,21 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from cnnlab.data import cifar, digits, generators, idx, image_folder, npy, npz, table
+from cnnlab.data import (
+    cifar,
+    digit_scenes,
+    digits,
+    functions,
+    generators,
+    hdf5,
+    huggingface,
+    idx,
+    image_folder,
+    npy,
+    npz,
+    records,
+    table,
+)
 from cnnlab.data.dataset import Dataset
 
 SOURCES: Mapping[str, Callable[[Any, Path], Dataset]] = {
@@ -14,12 +28,18 @@ SOURCES: Mapping[str, Callable[[Any, Path], Dataset]] = {
     "cifar100": cifar.cifar100,
     "npz": npz.load,
     "npy": npy.load,
+    "hdf5": hdf5.load,
     "image_folder": image_folder.load,
     "csv": table.load,
+    "tfrecord": records.load,
+    "array_record": records.load,
+    "huggingface": huggingface.load,
     "two_moons": generators.two_moons,
     "spirals": generators.spirals,
     "gaussians": generators.gaussians,
     "sines": generators.sines,
     "shapes": generators.shapes,
     "spheres": generators.spheres,
+    "digit_scenes": digit_scenes.load,
+    "function": functions.load,
 }

@@ -11,6 +11,7 @@ from cnnlab.data.fingerprint import content_digests
 from cnnlab.data.memory import check_fits
 from cnnlab.data.resize import resize, size_per_axis
 from cnnlab.data.stored import StoredImages
+from cnnlab.data.targets import check_targets, resize_targets
 from cnnlab.errors import DataError, did_you_mean
 from cnnlab.spec.schema import Data, NoData
 
@@ -95,8 +96,9 @@ def load(data: Data, base: Path) -> Dataset:
             needed = len(dataset.x) * prod(size) * dataset.x.shape[-1] * dataset.x.itemsize
             words = f"{len(dataset.x):,} examples of {' x '.join(map(str, size))}"
             check_fits(needed, words, where=where, hint="choose a smaller data.resize")
-            dataset = replace(dataset, x=resize(dataset.x, size))
-    for array in (dataset.x, dataset.y):
+            targets = resize_targets(dataset.targets, dataset.x.shape[1:-1], size)
+            dataset = replace(dataset, x=resize(dataset.x, size), targets=targets)
+    for array in (dataset.x, dataset.y, *(target.values for target in dataset.targets.values())):
         if isinstance(array, np.ndarray):
             array.flags.writeable = False
     return dataset
@@ -107,16 +109,19 @@ def check(dataset: Dataset, where: str) -> Dataset:
     x, y, classes = dataset.x, dataset.y, dataset.classes
     if len(x) < 2:
         raise DataError(f"{len(x)} example, and training needs at least 2", where=where, hint="add examples")
+    _check_finite(dataset, where)
+    check_targets(dataset, where)
+    if not classes:
+        return dataset
     wrong = np.flatnonzero((y < 0) | (y >= len(classes)))
     if len(wrong):
         message = f"{dataset.name(wrong[0])} has the label {y[wrong[0]]}, and there are {len(classes)} classes"
         hint = f"labels go from 0 to {len(classes) - 1}; {len(wrong)} do not"
         raise DataError(message, where=where, hint=hint)
     present = set(y.tolist())
-    if len(present) == 1:
+    if len(present) == 1 and not dataset.targets:
         message = f"every one of the {len(y):,} examples has the class '{classes[y[0]]}'"
         raise DataError(message, where=where, hint="two classes are the least that can be told apart")
-    _check_finite(dataset, where)
     missing = [name for i, name in enumerate(classes) if i not in present]
     if not missing:
         return dataset

@@ -42,8 +42,8 @@ def _header(dtype: np.dtype, shape: tuple[int, ...]) -> "hashlib._Hash":
 
 
 def example_digests(dataset: "Dataset") -> list[bytes]:
-    """SHA-256 of each example's content and its label's name."""
-    names = [name.encode() for name in dataset.classes]
+    """SHA-256 of each example's content and its label's name, nothing where there are no classes."""
+    names = [name.encode() for name in dataset.classes] or [b""]
     pairs = zip(dataset.digests, dataset.y.tolist(), strict=True)
     return [hashlib.sha256(content + names[label]).digest() for content, label in pairs]
 
@@ -59,3 +59,12 @@ def split_fingerprint(dataset: "Dataset", indices: np.ndarray) -> str:
     """64 hexadecimal digits: the examples at `indices` and their labels, in whatever order."""
     digests = example_digests(dataset)
     return hashlib.sha256(b"".join(sorted(digests[i] for i in indices.tolist()))).hexdigest()
+
+
+def targets_fingerprint(dataset: "Dataset") -> str:
+    """64 hexadecimal digits: what there is to learn beside the classes, in the order of the examples."""
+    whole = hashlib.sha256()
+    for kind, target in sorted(dataset.targets.items()):
+        whole.update(json.dumps([kind, target.names, target.values.shape]).encode())
+        whole.update(b"".join(content_digests(target.values)))
+    return whole.hexdigest()

@@ -4,14 +4,16 @@ Example i has the class i modulo the number of classes. Every quantity has a str
 in which an example's numbers stand at its place: asking for more examples leaves the first ones as they are.
 """
 
+from collections.abc import Mapping
 from math import pi, sqrt
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 
-from cnnlab.data.dataset import Dataset
+from cnnlab.data.dataset import Dataset, Target
 from cnnlab.data.memory import check_fits
-from cnnlab.spec.data import Gaussians, Generator, Shapes, Sines, Spheres, Spirals, TwoMoons
+from cnnlab.spec.generators import Gaussians, Generator, Shapes, Sines, Spheres, Spirals, TwoMoons
 
 
 def two_moons(data: TwoMoons, base: Path) -> Dataset:
@@ -55,7 +57,10 @@ def sines(data: Sines, base: Path) -> Dataset:
 
 
 def shapes(data: Shapes, base: Path) -> Dataset:
-    """uint8 [example, size, size, 1]: a shape of a brightness from 0.5 to 1 on black, and noise."""
+    """uint8 [example, size, size, 1]: a shape of a brightness from 0.5 to 1 on black, and noise.
+
+    Targets: "mask", 0 is the background; "boxes", one an example.
+    """
     _check_fits(data, data.size**2 * 40)
     y = _labels(data, 3)
     radius = _column(data.size / 8 + data.size * 0.075 * _uniform(data, 0), 2)
@@ -65,12 +70,15 @@ def shapes(data: Shapes, base: Path) -> Dataset:
     square = np.maximum(abs(down), abs(right)) <= radius * sqrt(pi) / 2
     triangle = np.maximum(down, abs(right) * sqrt(3) / 2 - down / 2) <= corner / 2  # it points up
     brightness = _column(0.5 + 0.5 * _uniform(data, 1), 2)
-    x = brightness * _choose(y, circle, square, triangle) + data.noise * _normal(data, data.size, data.size)
-    return _dataset(data, np.round(255 * x.clip(0, 1)).astype(np.uint8)[..., None], y, ("circle", "square", "triangle"))
+    inside = _choose(y, circle, square, triangle)
+    x = np.round(255 * (brightness * inside + data.noise * _normal(data, data.size, data.size)).clip(0, 1))
+    classes = ("circle", "square", "triangle")
+    targets = {"mask": _mask(inside, y, classes), "boxes": _boxes(inside, y, classes)}
+    return _dataset(data, x.astype(np.uint8)[..., None], y, classes, targets)
 
 
 def spheres(data: Spheres, base: Path) -> Dataset:
-    """float32 [example, size, size, size, 1]: 1 inside of the body and 0 outside, and noise."""
+    """float32 [example, size, size, size, 1]: 1 inside of the body and 0 outside, and noise. Target: "mask"."""
     _check_fits(data, data.size**3 * 48)
     y = _labels(data, 3)
     radius = _column(data.size / 6 + data.size / 12 * _uniform(data, 0), 3)
@@ -79,8 +87,9 @@ def spheres(data: Spheres, base: Path) -> Dataset:
     sphere = away[0] ** 2 + away[1] ** 2 + away[2] ** 2 <= radius**2
     cube = np.maximum(np.maximum(abs(away[0]), abs(away[1])), abs(away[2])) <= radius * (pi / 6) ** (1 / 3)
     octahedron = abs(away[0]) + abs(away[1]) + abs(away[2]) <= corner
-    x = _choose(y, sphere, cube, octahedron) + data.noise * _normal(data, data.size, data.size, data.size)
-    return _dataset(data, x[..., None], y, ("sphere", "cube", "octahedron"))
+    inside, classes = _choose(y, sphere, cube, octahedron), ("sphere", "cube", "octahedron")
+    x = inside + data.noise * _normal(data, data.size, data.size, data.size)
+    return _dataset(data, x[..., None], y, classes, {"mask": _mask(inside, y, classes)})
 
 
 def _distances(data: Generator, size: int, reach: np.ndarray) -> list[np.ndarray]:
@@ -129,6 +138,25 @@ def _check_fits(data: Generator, each: int) -> None:
     check_fits(data.examples * each, words, where=data.where, hint="make data.examples or an example smaller")
 
 
-def _dataset(data: Generator, x: np.ndarray, y: np.ndarray, classes: tuple[str, ...]) -> Dataset:
+def _mask(inside: np.ndarray, y: np.ndarray, classes: tuple[str, ...]) -> Target:
+    ids = np.where(inside, _column(y + 1, inside.ndim - 1), 0).astype(np.uint8)
+    return Target(ids, ("background", *classes))
+
+
+def _boxes(inside: np.ndarray, y: np.ndarray, classes: tuple[str, ...]) -> Target:
+    """float32 [example, 1, 5], one body an example."""
+    rows, columns = (np.any(inside, axis=axis) for axis in (2, 1))
+    lows = [np.argmax(lit, 1) for lit in (rows, columns)]
+    highs = [lit.shape[1] - np.argmax(np.flip(lit, 1), 1) for lit in (rows, columns)]
+    return Target(np.stack([*lows, *highs, y], 1).astype(np.float32)[:, None], classes)
+
+
+def _dataset(
+    data: Generator,
+    x: np.ndarray,
+    y: np.ndarray,
+    classes: tuple[str, ...],
+    targets: Mapping[str, Target] = MappingProxyType({}),
+) -> Dataset:
     x = x if x.dtype == np.uint8 else x.astype(np.float32)
-    return Dataset(x, y.astype(np.int32), classes, source=data.tags[0])
+    return Dataset(x, y.astype(np.int32), classes, source=data.tags[0], targets=targets)

@@ -5,24 +5,32 @@ from pathlib import Path
 
 import numpy as np
 
-from cnnlab.data.dataset import Dataset, find
+from cnnlab.data.dataset import Dataset, Target, find
 from cnnlab.data.images import is_image
 from cnnlab.data.load_images import load_images
+from cnnlab.data.masked_folder import SPLITS, flat_files, mask_files
+from cnnlab.data.masks import read_masks
 from cnnlab.errors import DataError, did_you_mean
 from cnnlab.spec.schema import ImageFolder
-
-SPLITS = {"train": "train", "val": "validation", "validation": "validation", "test": "test"}
 
 
 def load(data: ImageFolder, base: Path) -> Dataset:
     """All images, uint8 [example, height, width, channels], ordered by split, class name and file name.
 
-    Class ids are the places of the class folders' sorted names, one mapping for all splits. Hidden files
-    are passed over, files that are no images are noted. Raises DataError.
+    Class ids are the places of the class folders' sorted names, one mapping for all splits. With `masks` there is a
+    "mask" target, and the images may lie without class folders; then there are no classes. Hidden files are passed
+    over, files that are no images are noted. Raises DataError.
     """
     root, where = find(data.path, base), data.path
     if not root.is_dir():
         raise DataError(f"{root} is a file, and a folder of class folders is wanted", where=where)
+    if data.masks is not None and (flat := flat_files(root)) is not None:
+        files, given = flat
+        if not files:
+            raise DataError(f"no images in {root}", where=where, hint="images go to <name>.jpg, or <class>/<name>.jpg")
+        x = load_images(root, files, data, data.resize, where, base)
+        y, targets = np.zeros(len(files), np.int32), _masks(data, base, root, files, x.shape[1:3])
+        return Dataset(x, y, (), tuple(files), given, source=data.source, targets=targets)
     others: list[str] = []
     trees = {split: _classes(folder, root, where, others) for split, folder in _splits(root, where).items()}
     first = next(iter(trees.values()))
@@ -45,7 +53,19 @@ def load(data: ImageFolder, base: Path) -> Dataset:
     if others:
         notes = (f"{where}: {len(others)} files are no images and are not used, for example {others[0]}",)
     given = {} if set(given) == {""} else given
-    return Dataset(x, np.array(labels, np.int32), classes, tuple(files), given, notes, data.source)
+    targets = {} if data.masks is None else _masks(data, base, root, files, x.shape[1:3])
+    y = np.array(labels, np.int32)
+    return Dataset(x, y, classes, tuple(files), given, notes, data.source, targets=targets)
+
+
+def _masks(
+    data: ImageFolder, base: Path, root: Path, files: list[str], x: np.ndarray | StoredImages
+) -> dict[str, Target]:
+    folder = find(data.masks or "", base)
+    names = mask_files(folder, files, data.masks or "")
+    masks, images = [folder / name for name in names], [root / name for name in files]
+    names = [f"{data.masks}/{name}" for name in names]
+    return {"mask": read_masks(masks, images, names, size, data, data.masks or "")}
 
 
 def _visible(folder: Path) -> Iterator[Path]:

@@ -1,5 +1,6 @@
 """Image files -> uint8 arrays, as a person sees them."""
 
+import io
 import struct
 import threading
 import warnings
@@ -26,19 +27,19 @@ def is_image(name: str) -> bool:
 
 
 def decode(
-    path: Path, channels: int, size: tuple[int, int] | None = None, name: str = "", decoder: Decode = "full"
+    path: Path | bytes, channels: int, size: tuple[int, int] | None = None, name: str = "", decoder: Decode = "full"
 ) -> np.ndarray:
     """The image as uint8 [height, width, channels], resized to `size` (height, width) by Pillow's BILINEAR.
 
     channels: 1 (luminance) or 3 (red, green, blue). Turned as its EXIF data say; 16 bits become 8 by
     dividing by 257; transparency is laid on white; of several frames the first is taken.
     A JPEG that is resized need not be decoded in full: see `jpeg.resized`.
-    Raises DataError, which calls the file `name`, or its path.
+    `path` may be the bytes of the file itself. Raises DataError, which calls the file `name`, or its path.
     """
     where = name or str(path)
     try:
-        with path.open("rb") as file:
-            image = _open(file)
+        with io.BytesIO(path) if isinstance(path, bytes) else path.open("rb") as file:
+            image = open_image(file)
             partly = decoder == "simplejpeg" or (decoder == "reduced" and size is not None)
             if partly and isinstance(image, JpegImageFile):
                 return _pixels(jpeg.resized(file, image, channels, size, decoder), channels)
@@ -88,7 +89,8 @@ def _before(have: int, wanted: int) -> int:
     return round((have - wanted) / 2) if have >= wanted else -((wanted - have) // 2)
 
 
-def _open(file: BinaryIO) -> Image.Image:
+def open_image(file: BinaryIO) -> Image.Image:
+    """The image, not yet decoded; raises Pillow's errors and warnings of decompression bombs."""
     # Pillow only warns of an image of 89 million pixels, and raises above twice that. Its warnings of damaged
     # EXIF data, common in photographs, help nobody: what can be read of them is used.
     with _opening, warnings.catch_warnings():

@@ -25,7 +25,7 @@ def load(data: Npy, base: Path) -> Dataset:
     copied = [x for key, x in arrays.items() if key in ("x", "x_test") and ("x_test" in arrays or _changes(x))]
     needed = sum(x.size * (1 if x.dtype == np.uint8 else 4) for x in copied)
     check_fits(needed, "its arrays", where=data.where, hint="store x as uint8 or float32, in one file")
-    return from_arrays(arrays, data.spatial_axes, data.where, data.source)
+    return from_arrays(arrays, data)
 
 
 def _changes(x: np.ndarray) -> bool:

@@ -10,9 +10,10 @@ from typing import IO
 import numpy as np
 
 from cnnlab.data.dataset import Dataset, find
+from cnnlab.data.learnt import kind_of, learnt
 from cnnlab.data.memory import check_fits
 from cnnlab.errors import DataError, did_you_mean
-from cnnlab.spec.schema import Npz
+from cnnlab.spec.data import ArraySource, Npz
 
 KEYS = ("x", "y", "x_test", "y_test", "classes")
 AXES_BY_RANK = {2: 0, 3: 2, 4: 2, 5: 3}  # vectors, images without and with channels, volumes
@@ -23,32 +24,45 @@ DAMAGED = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, ValueError,
 def load(data: Npz, base: Path) -> Dataset:
     """The file's arrays. uint8 stays (0..255 means 0..1), every other number becomes float32 as it is.
 
-    x: [example, *spatial] or [example, *spatial, channel]; y: [example], whole numbers from 0.
+    x: [example, *spatial] or [example, *spatial, channel]; y: [example], whole numbers from 0, or what else there
+    is to learn (`kind_of`, or `data.target`).
     x_test, y_test: the source's own test split, after the rest in the dataset. Raises DataError.
     """
-    return from_arrays(_read(find(data.path, base), data.path), data.spatial_axes, data.where, data.source)
+    return from_arrays(_read(find(data.path, base), data.path), data)
 
 
-def from_arrays(arrays: Mapping[str, np.ndarray], spatial_axes: int | None, where: str, source: str) -> Dataset:
+def from_arrays(arrays: Mapping[str, np.ndarray], data: ArraySource) -> Dataset:
     """The dataset that arrays under npz's names make; x stays where it lies if it is uint8 or float32."""
+    where, spatial_axes = data.where, data.spatial_axes
     _check_keys(arrays, where)
     x, y = arrays["x"], arrays["y"]
     notes = [f"{where}: {_unused(key)}" for key in arrays if key not in KEYS]
     names = _class_names(arrays["classes"], where) if "classes" in arrays else None
     given = {}
-    _check_labels(arrays, "", names, where)
+    size = with_channels(np.broadcast_to(np.uint8(0), x.shape), spatial_axes, where).shape[1:-1]
+    kind = data.target or kind_of(y, size)
+    parts = ["", "_test"] if "x_test" in arrays else [""]
+    for suffix in parts:
+        _check_count(arrays, suffix, where)
+        if kind == "class":
+            _check_labels(arrays, suffix, names, where)
     if "x_test" in arrays:
-        x_test, y_test = arrays["x_test"], arrays["y_test"]
-        _check_labels(arrays, "_test", names, where)
+        x_test = arrays["x_test"]
         _check_pair(x, x_test, where)
         given = {"train": np.arange(len(x)), "test": np.arange(len(x), len(x) + len(x_test))}
-        x, y = np.concatenate([x, x_test]), np.concatenate([y.astype(np.int32), y_test.astype(np.int32)])
+        x = np.concatenate([x, x_test])
+    ys = [arrays[f"y{suffix}"] for suffix in parts]
     x = with_channels(x, spatial_axes, where)
     if x.ndim == 4 and x.shape[1] in (1, 3) and x.shape[3] > 4 and x.shape[2] == x.shape[3]:
         shape = list(x.shape)
         notes.append(f"{where}: x {shape} looks like channels first; channels are the last axis: transpose(0, 2, 3, 1)")
+    if kind != "class":
+        targets = {kind: learnt(kind, ys, names, size, where)}
+        y = np.zeros(len(x), np.int32)
+        return Dataset(x, y, (), given=given, notes=tuple(notes), source=data.tags[0], targets=targets)
+    y = np.concatenate([labels.astype(np.int32) for labels in ys])
     classes = names or tuple(map(str, range(int(y.max()) + 1)))
-    return Dataset(x, y.astype(np.int32), classes, given=given, notes=tuple(notes), source=source)
+    return Dataset(x, y, classes, given=given, notes=tuple(notes), source=data.tags[0])
 
 
 def read_array(path: Path) -> np.ndarray:
@@ -160,17 +174,22 @@ def _check_pair(x: np.ndarray, x_test: np.ndarray, where: str) -> None:
         raise DataError(message, where=where, hint="store both as one type")
 
 
+def _check_count(arrays: Mapping[str, np.ndarray], suffix: str, where: str) -> None:
+    x, y = arrays[f"x{suffix}"], arrays[f"y{suffix}"]
+    if y.ndim == 0 or len(y) != len(x):
+        count = f"{len(y):,} labels" if y.ndim else "is a single number"
+        message = f"x{suffix} has {len(x):,} examples, and y{suffix} {count}"
+        raise DataError(message, where=where, hint="one label for every example")
+
+
 def _check_labels(arrays: Mapping[str, np.ndarray], suffix: str, names: tuple[str, ...] | None, where: str) -> None:
-    x, y, name = arrays[f"x{suffix}"], arrays[f"y{suffix}"], f"y{suffix}"
+    y, name = arrays[f"y{suffix}"], f"y{suffix}"
     if y.ndim != 1:
         hint = f"{name}.argmax(1) makes ids of one-hot rows" if y.ndim == 2 and y.shape[1] > 1 else f"{name}.ravel()"
         raise DataError(f"{name} has the shape {list(y.shape)}, and one label each is wanted", where=where, hint=hint)
     if y.dtype.kind not in "iu":
         hint = f"{name}.astype(int)" if y.dtype.kind in "bf" else "numpy.unique(names, return_inverse=True) makes ids"
         raise DataError(f"{name} has the type {y.dtype}, and labels are whole numbers", where=where, hint=hint)
-    if len(y) != len(x):
-        message = f"x{suffix} has {len(x):,} examples, and {name} {len(y):,} labels"
-        raise DataError(message, where=where, hint="one label for every example")
     classes = len(names) if names else LARGEST_UNNAMED + 1
     wrong = np.flatnonzero((y < 0) | (y >= classes))
     if len(wrong):

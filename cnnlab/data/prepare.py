@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 
 from cnnlab.data.dataset import Dataset, load
-from cnnlab.data.fingerprint import dataset_fingerprint, split_fingerprint
+from cnnlab.data.fingerprint import dataset_fingerprint, split_fingerprint, targets_fingerprint
 from cnnlab.data.memory import processors
 from cnnlab.data.split import NAMES, classes_missing, duplicates_across, split
 from cnnlab.data.stored import StoredImages
+from cnnlab.data.target_counts import describe_targets
 from cnnlab.errors import DataError, SpecError
 from cnnlab.spec.data import with_own_decoder
 from cnnlab.spec.schema import Data
@@ -109,35 +110,47 @@ def _differences(flat: np.ndarray, indices: np.ndarray, first: np.ndarray) -> tu
 def describe(prepared: Prepared) -> dict[str, Any]:
     """What the run keeps in data.json: plain dictionaries, lists, numbers and text."""
     dataset, splits = prepared.dataset, prepared.splits
-    classes = len(dataset.classes)
     return {
         "source": dataset.source,
-        "classes": list(dataset.classes),
         "input_shape": list(prepared.input_shape),
         "dtype": dataset.x.dtype.name,
-        "counts": prepared.counts,
-        "counts_per_class": {
-            name: np.bincount(dataset.y[indices], minlength=classes).tolist() for name, indices in splits.items()
-        },
+        **describe_task_data(prepared),
         "fingerprints": _fingerprints(dataset, splits),
         "normalization": {"mean": prepared.mean.tolist(), "std": prepared.std.tolist()},
         "notes": list(prepared.notes),
     }
 
 
+def describe_task_data(prepared: Prepared) -> dict[str, Any]:
+    """The part of it that a task is made from: names and counts of what there is to learn."""
+    dataset, splits = prepared.dataset, prepared.splits
+    classes = len(dataset.classes)
+    return {
+        "classes": list(dataset.classes),
+        "counts": prepared.counts,
+        "counts_per_class": {
+            name: np.bincount(dataset.y[indices], minlength=classes)[:classes].tolist()
+            for name, indices in splits.items()
+        },
+        "targets": describe_targets(dataset, splits),
+    }
+
+
 def _fingerprints(dataset: Dataset, splits: Mapping[str, np.ndarray]) -> dict[str, str]:
     of_splits = {name: split_fingerprint(dataset, indices) for name, indices in splits.items()}
-    return {"data": dataset_fingerprint(dataset), **of_splits}
+    of_targets = {"targets": targets_fingerprint(dataset)} if dataset.targets else {}
+    return {"data": dataset_fingerprint(dataset), **of_targets, **of_splits}
 
 
 def splits_csv(prepared: Prepared) -> str:
     """A row for each example: its index, split, class and file (empty where examples are not files)."""
     dataset, text = prepared.dataset, io.StringIO(newline="")
+    classes = dataset.classes or ("",)
     rows = sorted((int(i), name) for name, indices in prepared.splits.items() for i in indices)
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)
     for i, name in rows:
-        writer.writerow([i, name, dataset.classes[dataset.y[i]], dataset.files[i] if dataset.files else ""])
+        writer.writerow([i, name, classes[dataset.y[i]], dataset.files[i] if dataset.files else ""])
     return text.getvalue()
 
 
@@ -180,7 +193,9 @@ def restore(data: Data, base: Path, splits: Mapping[str, np.ndarray], descriptio
     if any(indices.max() >= len(dataset.y) for indices in splits.values()):
         raise DataError("an index is larger than the data", where="splits.csv", hint="restore the file")
     found = _fingerprints(dataset, splits)
-    changed = [name for name in {**known, **found} if found.get(name) != known.get(name)]
+    if found.get("targets") != known.get("targets", found.get("targets")):  # older runs do not say
+        raise DataError("what there is to learn changed since training: masks, values, ...", where=where, hint=hint)
+    changed = [name for name in {**known, **found} if name != "targets" and found.get(name) != known.get(name)]
     if changed:
         message = f"the {changed[0]} split is not the one of the training: its fingerprint differs"
         raise DataError(message, where="splits.csv", hint="restore the run's splits.csv and data.json")

@@ -28,4 +28,5 @@ def only_classes(dataset: Dataset, names: tuple[str, ...], where: str) -> Datase
         given={split: place[indices[y[indices] >= 0]] for split, indices in dataset.given.items()},
         groups=dataset.groups and tuple(dataset.groups[i] for i in kept),
         digests=tuple(dataset.digests[i] for i in kept),
+        targets={name: replace(target, values=target.values[kept]) for name, target in dataset.targets.items()},
     )

@@ -1,48 +1,67 @@
-"""`source: csv`: a table, CSV or Parquet, with a row for each image: its file, its class, maybe its split and group."""
+"""`source: csv`: a table, CSV or Parquet, with a row for each example: an image file or numbers, and what to learn."""
 
-import csv
-import io
-from collections.abc import Iterator
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from cnnlab.data.dataset import Dataset, find
+from cnnlab.data.dataset import Dataset, Target, find
 from cnnlab.data.groups import check_given
 from cnnlab.data.load_images import load_images
-from cnnlab.errors import DataError, did_you_mean
+from cnnlab.data.masks import read_masks
+from cnnlab.data.rows import read_rows
+from cnnlab.errors import DataError
 from cnnlab.spec.data import Csv
 
 SPLITS = {"train": "train", "val": "validation", "validation": "validation", "test": "test"}
 EMPTY = ("", "nan")
+NO, YES = ("0", "0.0", "false"), ("1", "1.0", "true")
+KEYS = ("images", "features", "labels", "values", "masks", "split_column", "group_column")
+
+Row = Mapping[str, str]
 
 
 def load(data: Csv, base: Path) -> Dataset:
-    """All images in the order of the rows, uint8 [example, height, width, channels].
+    """All examples in the order of the rows: uint8 [example, height, width, channels], or float32 [example, feature].
 
-    Classes are the labels, sorted, as numbers where all are. Raises DataError; it names the first bad row and
-    counts them all.
+    Classes are the labels of one column, sorted, as numbers where all are. Targets: "labels" of several columns of
+    0 and 1, or of cells with a separator; "values"; "mask". Raises DataError; it names the first bad row and counts
+    them all.
     """
     path, where = find(data.path, base), data.path
-    keys = [key for key in ("images", "labels", "split_column", "group_column") if getattr(data, key)]
-    rows = _good_rows(path, {key: getattr(data, key) for key in keys}, where)
-    labels = [row["labels"] for row in rows]
-    classes = _sorted(set(labels))
-    files = tuple(row["images"] for row in rows)
-    given = {}
-    if data.split_column:
-        splits = np.array([SPLITS[row["split_column"].lower()] for row in rows])
-        given = {name: np.flatnonzero(splits == name) for name in SPLITS.values() if name in splits}
-        if "train" not in given:
-            message = f"no row is train in the column '{data.split_column}'"
-            raise DataError(message, where=where, hint=f"there are {', '.join(given)}")
-    groups = tuple(row["group_column"] for row in rows) if data.group_column else None
+    folder = str(Path(where).parent)
+    columns = {key: _names(getattr(data, key)) for key in KEYS if getattr(data, key)}
+    rows = _good_rows(data, path, columns, where)
+    given = _given(rows, data.split_column, where) if data.split_column else {}
+    groups = tuple(row[data.group_column] for row in rows) if data.group_column else None
     if groups:
         check_given(groups, given, where)
-    x = load_images(path.parent, files, data, data.resize, str(Path(where).parent), base)
-    place = {name: i for i, name in enumerate(classes)}
-    y = np.array([place[label] for label in labels], np.int32)
-    return Dataset(x, y, classes, files, given, source=data.source, groups=groups)
+    files, targets = None, {}
+    if data.images is not None:
+        files = tuple(row[data.images] for row in rows)
+        x = load_images(path.parent, files, data, data.resize, folder, base)
+        if data.masks is not None:
+            names = [row[data.masks] for row in rows]
+            masks, images = ([path.parent / name for name in part] for part in (names, files))
+            names = [f"{folder}/{name}" for name in names]
+            targets["mask"] = read_masks(masks, images, names, x.shape[1:3], data, where)
+    else:
+        x = _numbers(rows, columns["features"])
+    if data.values is not None:
+        targets["values"] = Target(_numbers(rows, columns["values"]), tuple(columns["values"]))
+    y, classes = np.zeros(len(rows), np.int32), ()
+    if data.label_separator is not None or isinstance(data.labels, tuple):
+        targets["labels"] = _several(rows, columns["labels"], data.label_separator)
+    elif data.labels is not None:
+        labels = [row[data.labels] for row in rows]
+        classes = _sorted(set(labels))
+        place = {name: i for i, name in enumerate(classes)}
+        y = np.array([place[label] for label in labels], np.int32)
+    return Dataset(x, y, classes, files, given, source=data.source, groups=groups, targets=targets)
+
+
+def _names(value: str | tuple[str, ...]) -> list[str]:
+    return [value] if isinstance(value, str) else list(value)
 
 
 def _sorted(labels: set[str]) -> tuple[str, ...]:
@@ -51,91 +70,86 @@ def _sorted(labels: set[str]) -> tuple[str, ...]:
     return tuple(sorted(labels))
 
 
-def _good_rows(path: Path, columns: dict[str, str], where: str) -> list[dict[str, str]]:
-    """The cells of the wanted columns by the spec's keys, stripped, a dictionary for each row."""
-    rows: list[dict[str, str]] = []
+def _given(rows: Sequence[Row], column: str, where: str) -> dict[str, np.ndarray]:
+    splits = np.array([SPLITS[row[column].lower()] for row in rows])
+    given = {name: np.flatnonzero(splits == name) for name in SPLITS.values() if name in splits}
+    if "train" not in given:
+        raise DataError(f"no row is train in the column '{column}'", where=where, hint=f"there are {', '.join(given)}")
+    return given
+
+
+def _numbers(rows: Sequence[Row], columns: list[str]) -> np.ndarray:
+    """float32 [row, column]."""
+    return np.array([[float(row[name]) for name in columns] for row in rows], np.float32)
+
+
+def _several(rows: Sequence[Row], columns: list[str], separator: str | None) -> Target:
+    """uint8 [row, label]: the columns as they are, or the labels of one column's cells, sorted."""
+    if separator is None:
+        values = [[row[name].lower() in YES for name in columns] for row in rows]
+        return Target(np.array(values, np.uint8), tuple(columns))
+    found = [_parts(row[columns[0]], separator) for row in rows]
+    names = _sorted({name for labels in found for name in labels})
+    return Target(np.array([[name in labels for name in names] for labels in found], np.uint8), names)
+
+
+def _parts(cell: str, separator: str) -> set[str]:
+    """The labels of a cell; one that is empty has none."""
+    return {part.strip() for part in cell.split(separator)} - {""}
+
+
+def _good_rows(data: Csv, path: Path, columns: dict[str, list[str]], where: str) -> list[Row]:
+    """The cells of the wanted columns, stripped, a dictionary for each row."""
+    rows: list[Row] = []
     wrong: list[str] = []
     places: dict[Path, str] = {}
-    read = _parquet_rows if path.suffix.lower() == ".parquet" else _csv_rows
-    for place, cells, width in read(path, columns, where):
+    for place, cells, width in read_rows(path, columns, where):
         problem = f"{len(cells)} cells, and the header has {width}" if len(cells) != width else ""
-        row = {} if problem else {key: cells[name].strip() for key, name in columns.items()}
-        problem = problem or _problem(row, columns, path.parent)
-        if not problem:
-            first = places.setdefault((path.parent / row["images"]).resolve(), place)
-            problem = f"{row['images']!r} stands in {first} already" if first != place else ""
+        row = {} if problem else {name: cells[name].strip() for names in columns.values() for name in names}
+        problem = problem or _problem(row, data, columns, path.parent)
+        if not problem and data.images is not None:
+            first = places.setdefault((path.parent / row[data.images]).resolve(), place)
+            problem = f"{row[data.images]!r} stands in {first} already" if first != place else ""
         if problem:
             wrong.append(f"{place}: {problem}")
         rows.append(row)
     if wrong:
         raise DataError(wrong[0], where=where, hint=f"bad rows: {len(wrong):,} of {len(rows):,}")
     if not rows:
-        raise DataError("no row below the header", where=where, hint="a row for every image")
+        raise DataError("no row below the header", where=where, hint="a row for every example")
     return rows
 
 
-def _problem(row: dict[str, str], columns: dict[str, str], folder: Path) -> str:
+def _problem(row: Row, data: Csv, columns: dict[str, list[str]], folder: Path) -> str:
     """What is wrong with a row, or nothing."""
-    for key, cell in row.items():
-        if cell.lower() in EMPTY:
-            return f"the cell of the column '{columns[key]}' is {'NaN' if cell else 'empty'}"
-    split = row.get("split_column", "train")
-    if split.lower() not in SPLITS:
-        return f"the split '{split}' is none of {', '.join(SPLITS)}"
+    for name, cell in row.items():
+        if cell.lower() in EMPTY and not (cell == "" and data.label_separator and name in columns["labels"]):
+            return f"the cell of the column '{name}' is {'NaN' if cell else 'empty'}"
+    if data.split_column and row[data.split_column].lower() not in SPLITS:
+        return f"the split '{row[data.split_column]}' is none of {', '.join(SPLITS)}"
+    for name in (*columns.get("features", ()), *columns.get("values", ())):
+        if not _is_number(row[name]):
+            return f"{row[name][:200]!r} in the column '{name}' is no finite number of 32 bits"
+    if isinstance(data.labels, tuple):
+        for name in data.labels:
+            if row[name].lower() not in (*NO, *YES):
+                return f"{row[name][:200]!r} in the column '{name}' is neither 0 nor 1"
+    for key in ("images", "masks"):
+        for name in columns.get(key, ()):
+            if not _is_file(folder, row[name]):
+                return f"no file {row[name][:200]!r}"
+    return ""
+
+
+def _is_number(cell: str) -> bool:
     try:
-        there = (folder / row["images"]).is_file()
+        return abs(float(cell)) <= float(np.finfo(np.float32).max)
+    except ValueError:
+        return False
+
+
+def _is_file(folder: Path, name: str) -> bool:
+    try:
+        return (folder / name).is_file()
     except (OSError, ValueError):  # a name that is too long, or with a zero byte
-        there = False
-    return "" if there else f"no file {row['images'][:200]!r}"
-
-
-def _csv_rows(path: Path, columns: dict[str, str], where: str) -> Iterator[tuple[str, dict[str, str], int]]:
-    """Each row's line, its cells by column, and the number of columns; rows without any cell are left out."""
-    if path.is_dir():
-        raise DataError(f"{path.name} is a folder, and a table is wanted", where=where, hint="name a .csv file")
-    try:
-        text = path.read_bytes().decode("utf-8-sig")
-        reader = csv.reader(io.StringIO(text, newline=""), strict=True)
-        header = [name.strip() for name in next(reader, [])]
-        _check_header(header, columns, where)
-        for cells in reader:
-            if cells:
-                names = header + [f"column {i}" for i in range(len(header), len(cells))]
-                yield f"line {reader.line_num}", dict(zip(names, cells, strict=False)), len(header)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(
-            f"cannot be read: {error}", where=where, hint="a table is text in UTF-8, with commas"
-        ) from error
-
-
-def _parquet_rows(path: Path, columns: dict[str, str], where: str) -> Iterator[tuple[str, dict[str, str], int]]:
-    """As `_csv_rows`, with what the cells hold written as text: nothing as an empty cell."""
-    try:
-        import pyarrow  # type: ignore[import-not-found]
-        import pyarrow.parquet  # type: ignore[import-not-found]
-    except ImportError:
-        raise DataError(
-            "pyarrow reads Parquet, and it is not installed", where=where, hint="pip install pyarrow"
-        ) from None
-    try:
-        with pyarrow.parquet.ParquetFile(path) as file:
-            _check_header(file.schema_arrow.names, columns, where)
-            found = file.read(columns=sorted(set(columns.values()))).to_pydict()
-    except (pyarrow.ArrowException, OSError) as error:
-        hint = "copy or write the file again"
-        raise DataError(f"cannot be read as Parquet: {error}", where=where, hint=hint) from error
-    for i, values in enumerate(zip(*found.values(), strict=True), 1):
-        cells = ("" if value is None else str(value) for value in values)
-        yield f"row {i}", dict(zip(found, cells, strict=True)), len(found)
-
-
-def _check_header(header: list[str], columns: dict[str, str], where: str) -> None:
-    for key, name in columns.items():
-        if name not in header:
-            hint = did_you_mean(name, header) or f"there are {', '.join(header) or 'none'}"
-            if len(header) == 1 and any(mark in header[0] for mark in ";\t"):
-                hint = "columns are separated by commas"
-            raise DataError(f"data.{key}: no column '{name}'", where=where, hint=hint)
-    twice = [name for name in header if header.count(name) > 1]
-    if twice:
-        raise DataError(f"two columns are called '{twice[0]}'", where=where, hint="names tell columns apart")
+        return False

@@ -56,7 +56,7 @@ def classification_report(predictions: Predictions, classes: Sequence[str], spli
         )
     matrix = confusion_matrix(predictions.labels, predictions.predicted, len(classes))
     support, called = matrix.sum(axis=1), matrix.sum(axis=0)
-    scores = _precision_recall_f1(matrix.diagonal(), called, support)
+    scores = precision_recall_f1(matrix.diagonal(), called, support)
     correct, n = matrix.trace(), matrix.sum()
     rows = zip(classes, *(scores[name].tolist() for name in scores), support.tolist(), strict=True)
     names = ("class", *scores, "support")
@@ -67,7 +67,7 @@ def classification_report(predictions: Predictions, classes: Sequence[str], spli
         "accuracy": float(correct / n),
         "top_k": {str(TOP_K): float((predictions.rank < TOP_K).mean())} if len(classes) > TOP_K else {},
         "macro": {name: float(score.mean()) for name, score in scores.items()},
-        "micro": {name: float(score) for name, score in _precision_recall_f1(correct, n, n).items()},
+        "micro": {name: float(score) for name, score in precision_recall_f1(correct, n, n).items()},
         "weighted": {name: float((score * support).sum() / n) for name, score in scores.items()},
         "per_class": [dict(zip(names, row, strict=True)) for row in rows],
         "confusion_matrix": matrix.tolist(),
@@ -113,7 +113,7 @@ def confusion_csv(report: dict[str, Any]) -> str:
     return csv_text([("true\\predicted", *classes), *rows])
 
 
-def _precision_recall_f1(correct: Any, called: Any, support: Any) -> dict[str, Float64[np.ndarray, "..."]]:
+def precision_recall_f1(correct: Any, called: Any, support: Any) -> dict[str, Float64[np.ndarray, "..."]]:
     """Counts, one per class or one in all, to the three figures; f1 = 2 tp / (2 tp + fp + fn)."""
     return {
         "precision": _ratio(correct, called),

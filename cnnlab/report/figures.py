@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cnnlab.errors import DataError
+from cnnlab.report.labels import short
 from cnnlab.report.style import INK, QUIET, TRAIN, VALIDATION, new_figure, png
 
 if TYPE_CHECKING:
@@ -17,8 +18,8 @@ if TYPE_CHECKING:
 
 COUNTS_UP_TO = 20  # classes; beyond, a count is too small to read
 LABELS_UP_TO = 100  # beyond, every second class or fewer has its name
-LONGEST_LABEL = 28  # characters
 EM = 0.62  # the width of a letter or digit in font sizes, rather too much than too little
+SHARES = ("accuracy", "f1", "mean_iou", "dice")  # drawn in per cent
 POINTS_UP_TO = 15  # epochs; beyond, a line alone
 
 
@@ -44,15 +45,15 @@ def confusion_matrix_png(report: dict[str, Any]) -> bytes:
         _class_labels(axes, report["classes"], cell)
         axes.set_xlabel("predicted", color=QUIET, size=9.5 * zoom, labelpad=8)
         axes.set_ylabel("true", color=QUIET, size=9.5 * zoom, labelpad=8)
-        title = f"{report['split']}: accuracy {_percent(report['accuracy'])}"
+        title = f"{report['split']}: accuracy {_percent(counts.trace() / counts.sum())}"
         axes.set_title(title, loc="left", size=13 * zoom, pad=13 + 13 * zoom, parse_math=False)
         note = f"confusion matrix, {counts.trace():,} of {counts.sum():,} right"
         axes.annotate(note, (0, 1), (0, 10), "axes fraction", "offset points", color=QUIET, size=10 * zoom)
         return png(figure, tight=True)
 
 
-def curves_png(history: Sequence[dict[str, Any]], best_epoch: int | None) -> bytes:
-    """Loss and accuracy over the epochs, train and validation, with learning rate and throughput below.
+def curves_png(history: Sequence[dict[str, Any]], best_epoch: int | None, figure_name: str = "accuracy") -> bytes:
+    """Loss and another figure over the epochs, train and validation, with learning rate and throughput below.
 
     `history` has a row per epoch with the keys of history.csv; a value may be missing, None or not finite
     and is then left out. `best_epoch` is marked. The loss is drawn in logarithms where it spans two decades.
@@ -63,9 +64,11 @@ def curves_png(history: Sequence[dict[str, Any]], best_epoch: int | None) -> byt
     with new_figure() as figure:
         figure.set_size_inches(9.4, 5.0)
         figure.set_layout_engine("constrained", w_pad=0.1, h_pad=0.06, wspace=0.03)
-        (loss, accuracy), (rate, speed) = figure.subplots(2, 2, sharex=True, height_ratios=[4, 1])
+        (loss, other), (rate, speed) = figure.subplots(2, 2, sharex=True, height_ratios=[4, 1])
         _train_and_validation(loss, "loss", history, best_epoch, "{:.4g}".format)
-        _train_and_validation(accuracy, "accuracy", history, best_epoch, _percent)
+        share = figure_name in SHARES
+        form = _percent if share else "{:.4g}".format
+        _train_and_validation(other, figure_name, history, best_epoch, form)
         _small_curve(rate, "learning rate", history, "learning_rate")
         _small_curve(speed, "images per second", history, "images_per_second")
         if _spans_decades(history):
@@ -73,10 +76,12 @@ def curves_png(history: Sequence[dict[str, Any]], best_epoch: int | None) -> byt
             loss.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
         elif len(history) == 1:  # a scale made from one epoch's noise would show nothing else
             loss.set_ylim(0, 1.15 * loss.get_ylim()[1])
-            accuracy.set_ylim(0, 1.02)
-        accuracy.yaxis.set_major_formatter(lambda value, _: f"{100 * value:g} %")
-        bottom, top = accuracy.get_ylim()
-        accuracy.set_ylim(bottom, min(top, 1 + 0.02 * (1 - bottom)))
+            if share:
+                other.set_ylim(0, 1.02)
+        if share:
+            other.yaxis.set_major_formatter(lambda value, _: f"{100 * value:g} %")
+            bottom, top = other.get_ylim()
+            other.set_ylim(bottom, min(top, 1 + 0.02 * (1 - bottom)))
         _epoch_axis(rate, [row["epoch"] for row in history])
         handles, labels = loss.get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside upper left", ncols=3, frameon=False, fontsize=10)
@@ -125,8 +130,8 @@ def _class_labels(axes: "Axes", classes: Sequence[str], cell: float) -> None:
     """Names along both axes: flat where they fit their cell, aslant for few classes, upright for many."""
     step = math.ceil(len(classes) / LABELS_UP_TO)
     places = range(0, len(classes), step)
-    short = Counter(map(_short, set(classes)))  # names that are alike when shortened are told apart by number
-    labels = [f"{i} {_short(classes[i])}" if short[_short(classes[i])] > 1 else _short(classes[i]) for i in places]
+    alike = Counter(map(short, set(classes)))  # names that are alike when shortened are told apart by number
+    labels = [f"{i} {short(classes[i])}" if alike[short(classes[i])] > 1 else short(classes[i]) for i in places]
     size = min(10.0, max(5.8, 0.76 * cell * step * 72))
     if max(map(_ems, labels)) * size < 0.95 * cell * step * 72:
         turn: dict[str, Any] = {"rotation": 0}
@@ -136,13 +141,6 @@ def _class_labels(axes: "Axes", classes: Sequence[str], cell: float) -> None:
         turn = {"rotation": 90}
     axes.set_xticks(places, labels, fontsize=size, parse_math=False, **turn)
     axes.set_yticks(places, labels, fontsize=size, parse_math=False)
-
-
-def _short(name: str) -> str:
-    """`name` on one line, its middle left out where it is long: names of a kind often differ at the end."""
-    line = "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in name)
-    half = LONGEST_LABEL // 2
-    return line if len(line) <= LONGEST_LABEL else f"{line[: half - 1]}…{line[-half:]}"
 
 
 def _ems(label: str) -> float:

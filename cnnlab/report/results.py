@@ -24,6 +24,7 @@ class Outcome:
     chosen_by: str
     epochs: int
     notes: tuple[str, ...]
+    pictures: tuple[str, ...] = ()
 
     def document(self) -> dict[str, Any]:
         """What `cnnlab train --json` prints."""
@@ -43,7 +44,10 @@ def finish(started: Started) -> Outcome:
     outcome = [evaluate(restored, split, "best") for split in splits][-1]
     rows = history.read(run.history)
     best = history.best_row(run.history, started.stopping)
-    write_atomically(run.figures / "curves.png", curves_png(rows, None if best is None else int(best["epoch"])))
+    write_atomically(
+        run.figures / "curves.png",
+        curves_png(rows, None if best is None else int(best["epoch"]), started.program.task.curve),
+    )
     chosen = {"epoch": restored.checkpoint.epoch, "step": restored.checkpoint.step, "by": started.stopping.metric}
     reason = None if len(rows) == started.experiment.train.epochs else f"early stopping on {started.stopping.metric}"
     set_status(run, "finished", reason, epochs=len(rows), best=chosen)
@@ -54,9 +58,12 @@ def evaluate(restored: Restored, split: str, which: str) -> Outcome:
     """Evaluate one split of a restored run; its tables and pictures go to eval/<split>/."""
     run, experiment = restored.run, restored.experiment
     report, found = evaluate_split(restored, split, which)
-    for name, picture in pictures(report, found).items():
+    drawn = pictures(restored.program.task, report, found)
+    for name, picture in drawn.items():
         write_atomically(run.evaluation(split, which) / name, picture)
     stopping = watched(experiment.train, has_validation="validation" in restored.prepared.splits)
     epochs = len(history.read(run.history))
     at = restored.checkpoint
-    return Outcome(str(run.path), which, at.step, at.epoch, report, stopping.metric, epochs, restored.notes)
+    return Outcome(
+        str(run.path), which, at.step, at.epoch, report, stopping.metric, epochs, restored.notes, tuple(drawn)
+    )

@@ -87,7 +87,7 @@ def evaluate_split(restored: Restored, split: str, which: str) -> tuple[dict[str
     size = restored.experiment.data.batch_size
     state, indices = restored.state, prepared.splits[split]
     found = evaluate(restored.program, state.params, state.stats, prepared, split, size)
-    report = task.report(found, split)
+    report = task.report(found, split, restored.experiment.seed)
     folder = restored.run.evaluation(split, which)
     files = prepared.dataset.files
     names = None if files is None else [files[i] for i in indices]

@@ -110,7 +110,7 @@ def find_network(target: Path, overrides: list[str], shape: tuple[int, ...] | No
         return network(
             _without_input(experiment), shape, model.classes, (f"{error}: the number of classes is not known",)
         )
-    task = task_of(experiment, prepared.dataset)
+    task = task_of(experiment, prepared)
     if shape is not None:
         return network(_without_input(experiment), shape, task, prepared.notes, prepared)
     return network(experiment, prepared.input_shape, task, prepared.notes, prepared)

@@ -25,7 +25,7 @@ def prepare_experiment(experiment: Experiment) -> tuple[Experiment, Prepared]:
     description = None if weights is None else describe(Path(weights))
     experiment = _with_size(experiment, description)
     prepared = prepare(experiment.data, Path(), experiment.seed)
-    task = task_of(experiment, prepared.dataset)
+    task = task_of(experiment, prepared)
     return resolve(experiment, prepared, task), _with_normalization(experiment, prepared, description)
 
 

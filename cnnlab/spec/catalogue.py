@@ -1,15 +1,16 @@
 """The names that a spec may use, with their settings: read off the schema, so that they are never out of date."""
 
-from typing import Any, get_args
+from typing import Any
 
-from cnnlab.spec import augment, data, losses, optimizers, schedules, train
+from cnnlab.spec import augment, losses, metrics, optimizers, schedules, sources, train
 from cnnlab.spec.architectures import NAMES, ModelSpec
 from cnnlab.spec.types import Frozen
 from cnnlab.spec.vocabulary import VOCABULARY
 
 _CHOOSERS = ("name", "source", "schedule")  # not settings of the thing itself
 _CLASSES: dict[str, tuple[type[Frozen], ...]] = {
-    "sources": data.SOURCES,
+    "sources": sources.SOURCES,
+    "losses": losses.LOSSES,
     "optimizers": (optimizers.SGD, optimizers.Momentum, optimizers.Adam, optimizers.AdamW),
     "schedules": (schedules.Constant, schedules.Step, schedules.Cosine),
 }
@@ -25,10 +26,13 @@ def catalogue(kind: str) -> list[tuple[str, str]]:
         case "augmentations":
             fields = augment.Augmentation.model_fields
             return [(name, field.description or "") for name, field in fields.items()]
-        case "losses":
-            return [(name, settings(losses.Loss)) for name in get_args(losses.Loss.model_fields["name"].annotation)]
         case "metrics":
-            return [(name, "for early_stopping") for name in train.METRICS]
+            watched = [(name, "for early_stopping") for name in train.METRICS]
+            return watched + [
+                (name, f"of {task}: {what}")
+                for task, each in metrics.METRICS_OF_TASK.items()
+                for name, what in each.items()
+            ]
     return [(cls.tags[0], settings(cls)) for cls in _CLASSES[kind]]
 
 

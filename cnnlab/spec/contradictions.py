@@ -2,17 +2,16 @@
 
 from collections.abc import Iterator
 
-from cnnlab.spec.data import Npy, Sines
 from cnnlab.spec.schedules import Constant, Schedule, Step
 from cnnlab.spec.schema import Experiment, LayersModel
+from cnnlab.spec.source_contradictions import source_contradictions
 from cnnlab.spec.vocabulary import Branches, CropConcat, LayerSpec, Repeat, Residual
 from cnnlab.spec.yaml import Path
 
 
 def contradictions(experiment: Experiment) -> Iterator[tuple[Path, str]]:
     """Each as the path of one of the settings, as if no short form was used, and a sentence that names both."""
-    yield from _paths(experiment)
-    yield from _frequencies(experiment)
+    yield from source_contradictions(experiment.data)
     yield from _split(experiment)
     yield from _learning(experiment)
     yield from _transfer(experiment)
@@ -26,26 +25,6 @@ def contradictions(experiment: Experiment) -> Iterator[tuple[Path, str]]:
         if experiment.model.layers[last].kind == "softmax":
             yield ("model", "layers", last), "cross_entropy applies the softmax itself; leave this one out"
         yield from _names(experiment.model.layers, ("model", "layers"))
-
-
-def _paths(experiment: Experiment) -> Iterator[tuple[Path, str]]:
-    data = experiment.data
-    if isinstance(data, Npy):
-        given = [key for key in data.path_keys if getattr(data, key) is not None]
-        if given not in (["path"], ["x", "y"]):
-            yield (
-                ("data", "source"),
-                f"npy takes path (a folder) or x and y (two files), not {' and '.join(given) or 'none'}",
-            )
-
-
-def _frequencies(experiment: Experiment) -> Iterator[tuple[Path, str]]:
-    data = experiment.data
-    if isinstance(data, Sines) and max(data.frequencies) >= data.length / 2:
-        message = (
-            f"{max(data.frequencies)} cycles in {data.length} values look like fewer: give fewer than half as many"
-        )
-        yield ("data", "frequencies"), message
 
 
 def _split(experiment: Experiment) -> Iterator[tuple[Path, str]]:

@@ -6,16 +6,13 @@ from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
 from cnnlab.spec.augment import Augmentation
-from cnnlab.spec.images import Decode, ImageKeys
+from cnnlab.spec.images import Channels, Decode, ImageKeys
 from cnnlab.spec.split import Split
 from cnnlab.spec.types import (
     Bool,
     Frozen,
     Int,
-    NonNegativeFloat,
-    NonNegativeInt,
     PerAxis,
-    PositiveFloat,
     PositiveInt,
     Str,
 )
@@ -25,7 +22,8 @@ def _as_text(value: Any) -> Any:
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
-def _distinct(names: tuple[Any, ...]) -> tuple[Any, ...]:
+def distinct(names: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Checks that no entry stands there twice."""
     for name in names:
         if names.count(name) > 1:
             raise PydanticCustomError("twice", "names '{name}' twice", {"name": name})
@@ -41,7 +39,7 @@ class DataSpec(Frozen):
 
     path_keys: ClassVar[tuple[str, ...]] = ()
 
-    classes: Annotated[tuple[ClassName, ...], Field(min_length=2), AfterValidator(_distinct)] | None = Field(
+    classes: Annotated[tuple[ClassName, ...], Field(min_length=2), AfterValidator(distinct)] | None = Field(
         default=None, description="only these, in this order; default: all of the source"
     )
     split: Split | None = Field(default=None, description="default: 0.7, 0.15, 0.15 of what the source leaves open")
@@ -105,15 +103,27 @@ SpatialAxes = Annotated[
 ]
 
 
-class Npz(FileSource):
+class ArraySource(DataSpec):
+    """Arrays `x` and `y`, optionally `x_test`, `y_test` and `classes` (names)."""
+
+    spatial_axes: SpatialAxes = None
+    target: Literal["class", "labels", "values", "mask"] | None = Field(
+        default=None,
+        description="what y is: whole numbers from 0; 0 and 1 for each name; numbers to predict; an id for each "
+        "position; default: told by its type and shape",
+    )
+
+
+class Npz(ArraySource):
     """Arrays `x`, `y`, optionally `x_test`, `y_test` and `classes` (names) in one .npz file."""
 
     tags = ("npz",)
+    path_keys = ("path",)
     source: Literal["npz"]
-    spatial_axes: SpatialAxes = None
+    path: Str
 
 
-class Npy(DataSpec):
+class Npy(ArraySource):
     """Arrays in .npy files, mapped and not read: `x` and `y`, or a folder of `x.npy`, `y.npy` and what npz takes."""
 
     tags = ("npy",)
@@ -122,96 +132,119 @@ class Npy(DataSpec):
     path: Str | None = Field(default=None, description="a folder with x.npy and y.npy; or give x and y")
     x: Str | None = None
     y: Str | None = None
-    spatial_axes: SpatialAxes = None
+
+
+MaskClasses = Annotated[
+    Annotated[tuple[ClassName, ...], Field(min_length=2, max_length=255), AfterValidator(distinct)] | None,
+    Field(description="names of the ids in the masks, from 0; default: the ids"),
+]
+MaskValues = Annotated[
+    Annotated[
+        tuple[Annotated[Int, Field(ge=0, le=255)], ...], Field(min_length=2, max_length=255), AfterValidator(distinct)
+    ]
+    | None,
+    Field(description="what stands for each class in the masks; default: 0, 1, ...; 255 says nothing"),
+]
 
 
 class ImageFolder(FileSource, ImageKeys):
-    """`class/name.jpg`, or `train/`, `val/`, `test/` above that."""
+    """`class/name.jpg`, or `train/`, `val/`, `test/` above that; with masks also images without class folders."""
 
     tags = ("image_folder",)
-    path_keys = ("path", "cache")
+    path_keys = ("path", "masks", "cache")
     source: Literal["image_folder"]
+    masks: Str | None = Field(default=None, description="a folder with an image of class ids for each image, as named")
+    mask_classes: MaskClasses = None
+    mask_values: MaskValues = None
+
+
+def _column_names(value: Any) -> Any:
+    names = value if isinstance(value, list | tuple) else [value]
+    if not names or not all(isinstance(name, str) and name for name in names):
+        raise PydanticCustomError("columns", "must be the name of a column, or a list of names")
+    return distinct(tuple(names))
+
+
+Columns = Annotated[tuple[Str, ...], BeforeValidator(_column_names, json_schema_input_type=str | list[str])]
+ColumnOrColumns = Annotated[
+    str | tuple[str, ...],
+    BeforeValidator(
+        lambda value: _column_names(value) and (value if isinstance(value, str) else tuple(value)),
+        json_schema_input_type=str | list[str],
+    ),
+]
 
 
 class Csv(FileSource, ImageKeys):
-    """A table, CSV or Parquet: a column of image files, relative to it, and a column of labels."""
+    """A table, CSV or Parquet: a column of image files, relative to it, or columns of numbers; and what to learn."""
 
     tags = ("csv",)
     path_keys = ("path", "cache")
     source: Literal["csv"]
-    images: Str = Field(description="the column with the images' paths")
-    labels: Str = Field(description="the column with the classes' names")
+    images: Str | None = Field(default=None, description="the column with the images' paths")
+    features: Columns | None = Field(default=None, description="instead of images: columns of numbers, a vector a row")
+    labels: ColumnOrColumns | None = Field(
+        default=None, description="the column with the classes' names; or several of 0 and 1, of which any may hold"
+    )
+    label_separator: Str | None = Field(default=None, description="cells hold several labels, with this between them")
+    values: Columns | None = Field(default=None, description="columns of numbers to predict")
+    masks: Str | None = Field(default=None, description="the column with the paths of mask images")
+    mask_classes: MaskClasses = None
+    mask_values: MaskValues = None
     split_column: Str | None = Field(default=None, description="of train, validation (or val), test")
     group_column: Str | None = Field(default=None, description="a group's examples stay in one split")
 
 
-class Generator(DataSpec):
-    """Examples that are made from (seed, number) alone: more of them leave the first as they are."""
+class Hdf5(ArraySource):
+    """Arrays of one HDF5 file: `x`, `y` and what npz takes, under these names or others."""
 
-    examples: Annotated[Int, Field(ge=2, le=10_000_000)] = 1000
-    seed: Annotated[NonNegativeInt, Field(le=2**32 - 1)] = Field(default=0, description="of the examples alone")
-
-
-class TwoMoons(Generator):
-    """Points on two half circles that reach into each other."""
-
-    tags = ("two_moons",)
-    source: Literal["two_moons"]
-    noise: NonNegativeFloat = Field(default=0.1, description="deviation; the circles have the radius 1")
+    tags = ("hdf5",)
+    path_keys = ("path",)
+    source: Literal["hdf5"]
+    path: Str
+    x: Str = Field(default="x", description="name of the array, group/name in a group")
+    y: Str = "y"
+    x_test: Str = Field(default="x_test", description="used where it is there, as y_test and classes are")
+    y_test: Str = "y_test"
 
 
-class Spirals(Generator):
-    """Points on the arms of a spiral."""
+class RecordSource(FileSource):
+    """Records of tf.train.Example: the bytes of an image file, raw values or numbers, and a label.
 
-    tags = ("spirals",)
-    source: Literal["spirals"]
-    arms: Annotated[Int, Field(ge=2, le=100)] = Field(default=2, description="classes")
-    turns: PositiveFloat = 1.5
-    noise: NonNegativeFloat = Field(default=0.02, description="deviation; the spiral has the radius 1")
+    `path` is a file or a folder of such; -train, -validation, -test in a file's name make splits.
+    """
 
-
-class Gaussians(Generator):
-    """Points about the corners of a regular polygon, normal with the deviation 1 in every direction."""
-
-    tags = ("gaussians",)
-    source: Literal["gaussians"]
-    clusters: Annotated[Int, Field(ge=2, le=100)] = Field(default=2, description="classes")
-    dimensions: Annotated[Int, Field(ge=2, le=10_000)] = 2
-    separation: NonNegativeFloat = Field(default=4.0, description="distance of neighbouring centres, in deviations")
-
-
-class Sines(Generator):
-    """Signals, each a sine of one of the frequencies with a phase and an amplitude of its own, and noise."""
-
-    tags = ("sines",)
-    source: Literal["sines"]
-    length: Annotated[Int, Field(ge=8, le=1_000_000)] = 64
-    frequencies: Annotated[tuple[PositiveInt, ...], Field(min_length=2), AfterValidator(_distinct)] = Field(
-        default=(2, 4, 8), description="classes: cycles in a signal"
+    image: Str = Field(default="image", description="the feature with the image, its values or the numbers")
+    label: Str = Field(default="label", description="the feature with a whole number from 0, or text")
+    shape: Annotated[tuple[PositiveInt, ...], Field(min_length=1, max_length=4)] | None = Field(
+        default=None, description="[*spatial, channel] of values without a header"
     )
-    noise: NonNegativeFloat = Field(default=0.5, description="deviation; amplitudes go from 0.5 to 1.5")
+    dtype: Literal["uint8", "float32"] = Field(default="uint8", description="of values without a header")
+    channels: Channels = 3
 
 
-class Shapes(Generator):
-    """Grey images of a circle, a square or a triangle of the same area, at a place and of a size of its own."""
+class TFRecord(RecordSource):
+    """TFRecord files, as TensorFlow and TensorFlow Datasets write them; their checksums are held against them."""
 
-    tags = ("shapes",)
-    source: Literal["shapes"]
-    size: Annotated[Int, Field(ge=16, le=4096)] = Field(default=32, description="pixels, of height and width")
-    noise: NonNegativeFloat = Field(default=0.1, description="deviation; white is 1")
+    tags = ("tfrecord",)
+    source: Literal["tfrecord"]
 
 
-class Spheres(Generator):
-    """Volumes with a sphere, a cube or an octahedron of the same volume, at a place and of a size of its own."""
+class ArrayRecord(RecordSource):
+    """ArrayRecord files, as Grain reads them."""
 
-    tags = ("spheres",)
-    source: Literal["spheres"]
-    size: Annotated[Int, Field(ge=8, le=512)] = Field(default=16, description="voxels, of every axis")
-    noise: NonNegativeFloat = Field(default=0.1, description="deviation; inside is 1")
+    tags = ("array_record",)
+    source: Literal["array_record"]
 
 
-GENERATORS: tuple[type[Generator], ...] = (TwoMoons, Spirals, Gaussians, Sines, Shapes, Spheres)
-SOURCES: tuple[type[DataSpec], ...] = (Digits, Idx, Cifar10, Cifar100, Npz, Npy, ImageFolder, Csv, *GENERATORS)
+class HuggingFace(FileSource):
+    """A data set of Hugging Face's `datasets`, as save_to_disk writes it: a folder of Arrow files."""
+
+    tags = ("huggingface",)
+    source: Literal["huggingface"]
+    image: Str = Field(default="image", description="the column of images")
+    label: Str = Field(default="label", description="the column of classes, or of numbers to predict")
+    channels: Channels = 3
 
 
 Spec = TypeVar("Spec", bound=DataSpec)

@@ -7,6 +7,7 @@ from pydantic import BaseModel
 from cnnlab.errors import SpecError, did_you_mean
 from cnnlab.spec import yaml
 from cnnlab.spec.architectures import NAMES
+from cnnlab.spec.losses import LOSSES
 from cnnlab.spec.schema import Experiment
 from cnnlab.spec.types import Frozen
 from cnnlab.spec.vocabulary import VOCABULARY, kind_of
@@ -31,6 +32,9 @@ def sentence(details: Any, document: yaml.Document) -> SpecError:
     if kind == "unknown_layer":
         message, hint = _layer_message(value)
         return SpecError(f"{dotted(path)}: {message}", hint=hint, where=where)
+    if kind == "unknown_loss":
+        path, message, hint = _loss_message(value, path)
+        return SpecError(f"{dotted(path)}: {message}", hint=hint, where=document.where(path))
     if kind in ("literal_error", "enum"):
         allowed = [part.strip("'") for part in details["ctx"]["expected"].replace(" or ", ", ").split(", ")]
         allowed += [tag for tag in details["loc"][-1:] if " " in str(tag)]  # what may stand instead of the words
@@ -110,6 +114,16 @@ def _layer_message(entry: Any) -> tuple[str, str]:
         return message, "write - relu, or - conv: {features: 32, kernel: 3}"
     hint = did_you_mean(kind, list(VOCABULARY)) or f"there are {', '.join(VOCABULARY)}"
     return f"no layer '{kind}'", hint
+
+
+def _loss_message(value: Any, path: yaml.Path) -> tuple[yaml.Path, str, str]:
+    known = [cls.tags[0] for cls in LOSSES]
+    if isinstance(value, dict):
+        value, path = value["name"], (*path, "name")
+    if not isinstance(value, str):
+        message = f"must be the name of a loss, or a mapping of keys, not {_show(value)}"
+        return path, message, "write loss: huber, or loss: {name: huber, delta: 2}"
+    return path, f"no loss {_show(value)}", did_you_mean(value, known) or f"there are {', '.join(known)}"
 
 
 def path_in(data: Any, loc: tuple[Any, ...], *, keep_last: bool = False) -> yaml.Path:

@@ -6,25 +6,24 @@ from pydantic import BeforeValidator, Discriminator, Field, Tag
 
 from cnnlab.spec.architectures import ARCHITECTURES, Architecture, ModelSpec, architecture_tag, tagged
 from cnnlab.spec.data import (
-    SOURCES,
+    ArrayRecord,
     Cifar10,
     Cifar100,
     Csv,
     Digits,
-    Gaussians,
+    Hdf5,
+    HuggingFace,
     Idx,
     ImageFolder,
     NoData,
     Npy,
     Npz,
-    Shapes,
-    Sines,
-    Spheres,
-    Spirals,
-    TwoMoons,
+    TFRecord,
 )
+from cnnlab.spec.generators import DigitScenes, Function, Gaussians, Shapes, Sines, Spheres, Spirals, TwoMoons
 from cnnlab.spec.losses import Loss
 from cnnlab.spec.optimizers import SGD, Adam, AdamW, Momentum
+from cnnlab.spec.sources import SOURCES
 from cnnlab.spec.tasks import (
     FIGURES,
     TASKS,
@@ -72,14 +71,20 @@ if TYPE_CHECKING:
         | Cifar100
         | Npz
         | Npy
+        | Hdf5
         | ImageFolder
         | Csv
+        | TFRecord
+        | ArrayRecord
+        | HuggingFace
         | TwoMoons
         | Spirals
         | Gaussians
         | Sines
         | Shapes
         | Spheres
+        | DigitScenes
+        | Function
     )
     Model = LayersModel | Architecture
     Optimizer = SGD | Momentum | Adam | AdamW
@@ -120,6 +125,6 @@ class Experiment(Frozen):
     task: Task | None = Field(default=None, description="what to learn; default: what the data is for")
     data: Data = NoData()
     model: Model
-    loss: Loss = Loss()
+    loss: Loss | None = Field(default=None, description="default: the task's own")
     optimizer: Optimizer = AdamW()
     train: Train = Train()

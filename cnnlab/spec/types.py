@@ -54,6 +54,32 @@ PerAxis = Annotated[
 ]
 
 
+def _range(least: float, greatest: float, kinds: Any, words: str):
+    wanted = f"must be {words} from {least:g} to {greatest:g}, or [low, high] of such"
+
+    def check(value: Any) -> Any:
+        pair = tuple(value) if isinstance(value, list | tuple) else (value, value)
+        good = all(isinstance(v, kinds) and not isinstance(v, bool) and least <= v <= greatest for v in pair)
+        if len(pair) != 2 or not good or pair[0] > pair[1]:
+            raise PydanticCustomError("range", wanted)  # type: ignore[arg-type]
+        return pair
+
+    return check
+
+
+def whole_range(least: int, greatest: int) -> BeforeValidator:
+    """For tuple[int, int]: a whole number stands for both ends."""
+    check = _range(least, greatest, int, "a whole number")
+    return BeforeValidator(check, json_schema_input_type=int | tuple[int, int])
+
+
+def number_range(least: float, greatest: float) -> BeforeValidator:
+    """For tuple[float, float]: a number stands for both ends."""
+    return BeforeValidator(
+        _range(least, greatest, (int, float), "a number"), json_schema_input_type=float | tuple[float, float]
+    )
+
+
 def _padding(value: Any) -> Any:
     def number(v: Any) -> bool:
         return isinstance(v, int) and not isinstance(v, bool) and v >= 0

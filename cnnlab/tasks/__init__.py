@@ -3,21 +3,86 @@
 from collections.abc import Mapping
 from typing import Any
 
-from cnnlab.data.dataset import Dataset
+from cnnlab.data.prepare import Prepared, describe_task_data
 from cnnlab.errors import SpecError
+from cnnlab.spec.losses import default_loss, misfits
 from cnnlab.spec.schema import Experiment
+from cnnlab.spec.tasks import (
+    ClassificationTask,
+    MultiLabelTask,
+    RegressionTask,
+    SegmentationTask,
+)
 from cnnlab.tasks.classification import Classification
+from cnnlab.tasks.multi_label import MultiLabel
+from cnnlab.tasks.regression import Regression
+from cnnlab.tasks.segmentation import Segmentation
 from cnnlab.tasks.task import Task
 
+_OF_TARGETS = {
+    "labels": MultiLabelTask(name="multi_label"),
+    "values": RegressionTask(name="regression"),
+    "mask": SegmentationTask(name="segmentation"),
+}
 
-def task_of(experiment: Experiment, dataset: Dataset) -> Task:
-    """What the spec asks for, or what the data is for where it asks for nothing. Raises SpecError."""
-    return made(experiment, {"classes": dataset.classes, "targets": {k: v.names for k, v in dataset.targets.items()}})
+
+def task_of(experiment: Experiment, prepared: Prepared) -> Task:
+    """What the spec asks for, or what the data is for where it asks for nothing. Raises SpecError and DataError."""
+    task = made(experiment, describe_task_data(prepared))
+    if isinstance(task, Regression):
+        task.check_targets(task.targets(prepared.dataset), experiment.data.where)
+    return task
 
 
 def made(experiment: Experiment, data: Mapping[str, Any]) -> Task:
-    """The task for data that is described as in a run's data.json."""
-    classes = tuple(data["classes"])
-    if not classes:
-        raise SpecError("the data has no classes", where="data", hint="name a task")
-    return Classification(classes, experiment.loss)
+    """The task for data that is described as in a run's data.json. Raises SpecError where it is not for it."""
+    classes, targets = tuple(data["classes"]), data.get("targets", {})
+    task = experiment.task or _inferred(classes, targets)
+    loss = experiment.loss or default_loss(task.name)
+    for path, message in misfits(loss, task.name):
+        raise SpecError(message, where=".".join(map(str, path)))
+    match task:
+        case ClassificationTask():
+            _need(bool(classes), "classification", "classes", targets)
+            counts = tuple(data.get("counts_per_class", {}).get("train", ()))
+            if task.threshold != 0.5 and len(classes) != 2:
+                message = f"task.threshold is {task.threshold:g}, and there are {len(classes)} classes"
+                raise SpecError(message, hint="it is for two")
+            return Classification(classes, loss, counts, task.threshold)
+        case MultiLabelTask():
+            found, examples = _target(targets, "labels", task.name), data["counts"]["train"]
+            return MultiLabel(tuple(found["names"]), loss, tuple(found["counts"]), examples, task.threshold)
+        case RegressionTask():
+            found = _target(targets, "values", task.name)
+            names = tuple(found["names"])
+            standardize = task.output == "identity" if task.standardize is None else task.standardize
+            if not standardize:
+                found = {"mean": [0.0] * len(names), "std": [1.0] * len(names)}
+            return Regression(names, loss, tuple(found["mean"]), tuple(found["std"]), task.output)
+        case SegmentationTask():
+            found = _target(targets, "mask", task.name)
+            return Segmentation(tuple(found["names"]), loss, tuple(found["counts"]))
+    raise SpecError(f"no task {task.name}", where="task")
+
+
+def _inferred(classes: tuple[str, ...], targets: Mapping[str, Any]) -> Any:
+    """Data with classes is for classification; of other targets there has to be one."""
+    if classes:
+        return ClassificationTask()
+    found = [kind for kind in _OF_TARGETS if kind in targets]
+    if len(found) != 1:
+        there = f"has {', '.join(found)}" if found else "says nothing that could be learnt"
+        raise SpecError(f"the data {there}", where="task", hint="name the task")
+    return _OF_TARGETS[found[0]]
+
+
+def _target(targets: Mapping[str, Any], kind: str, task: str) -> Mapping[str, Any]:
+    _need(kind in targets, task, kind, targets)
+    return targets[kind]
+
+
+def _need(there: bool, task: str, kind: str, targets: Mapping[str, Any]) -> None:
+    if not there:
+        has = f"has {', '.join(targets)} alone" if targets else "has classes alone"
+        message = f"{task} learns {kind}, and the data {has}"
+        raise SpecError(message, where="task", hint="choose a task that fits the data")

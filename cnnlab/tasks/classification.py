@@ -12,12 +12,19 @@ from jaxtyping import Bool, Float, Int
 
 from cnnlab.errors import SpecError
 from cnnlab.layers.windows import show
-from cnnlab.losses import cross_entropy
+from cnnlab.losses.chosen import of_classes
+from cnnlab.metrics import resampled
+from cnnlab.metrics.agreement import agreement_report
+from cnnlab.metrics.bootstrap import together
+from cnnlab.metrics.calibration import log_losses, reliability
 from cnnlab.metrics.confusion import classification_report, confusion_csv, per_class_csv
 from cnnlab.metrics.predictions import Predictions, to_csv
+from cnnlab.metrics.ranking import one_against_rest, ranking_report
 from cnnlab.models.heads import Heads
 from cnnlab.spec.losses import Loss
-from cnnlab.tasks.task import Found, Listing, Outcome, Sums, Task
+from cnnlab.tasks.task import Found, Listing, Outcome, Sums, Task, with_intervals
+
+HINT = "end with 'dense: classes', choose a network that classifies, or name another task"
 
 
 @dataclass(frozen=True)
@@ -29,10 +36,15 @@ class Classification(Task):
 
     names: tuple[str, ...]
     loss: Loss
+    counts: tuple[int, ...] = ()  # training examples of each class, which balanced weights go by
     threshold: float = 0.5
 
     name = "classification"
     target = "class"
+
+    @property
+    def curve(self) -> str:
+        return "accuracy"
 
     @property
     def guessing(self) -> float:
@@ -42,7 +54,7 @@ class Classification(Task):
         if output_shape == (self.outputs,) or (output_shape, self.outputs) == ((1,), 2):
             return
         message = f"gives {show(output_shape)}, and classification needs one logit for each of {self.outputs} classes"
-        raise SpecError(message, where="model", hint="end with 'dense: classes', after flatten or global_avg_pool")
+        raise SpecError(message, where="model", hint=HINT)
 
     # ------------------------------------------------------------ on the device
 
@@ -56,14 +68,14 @@ class Classification(Task):
 
     def losses(self, output: Array, y: Int[Array, " batch"]) -> Float[Array, " batch"]:
         """The loss that the spec names."""
-        return cross_entropy(_logits(output), y, label_smoothing=self.loss.label_smoothing)
+        return of_classes(self.loss, self.names, np.array(self.counts, np.int64))(_logits(output), y)
 
     def zero(self) -> dict[str, np.ndarray]:
         return {**super().zero(), "correct": np.zeros((), np.int32)}
 
     def added(
         self, sums: Sums, output: Array | Heads, y: Int[Array, " batch"], losses: Array, mask: Bool[Array, " batch"]
-    ) -> dict[str, Array]:
+    ) -> Sums:
         logits = _logits(output.logits if isinstance(output, Heads) else output)
         correct = (self._predicted(logits) == y) & mask
         return {
@@ -106,11 +118,31 @@ class Classification(Task):
 
     # ------------------------------------------------------------ on the host
 
-    def report(self, found: Found, split: str) -> dict[str, Any]:
-        return {"task": self.name, **classification_report(predictions(found), self.names, split)}
-
-    def figures(self, report: dict[str, Any]) -> dict[str, float]:
+    def validation(self, found: Found) -> dict[str, float]:
+        report = classification_report(predictions(found), self.names, "validation")
         return {"loss": report["loss"], "accuracy": report["accuracy"], "f1": report["macro"]["f1"]}
+
+    def report(self, found: Found, split: str, seed: int) -> dict[str, Any]:
+        said, probabilities = predictions(found), found.values["probabilities"].astype(np.float64)
+        report = classification_report(said, self.names, split)
+        matrix, yes = np.array(report["confusion_matrix"]), one_against_rest(said.labels, self.outputs)
+        right = said.predicted == said.labels
+        statistic = together(
+            resampled.mean("loss", said.loss),
+            resampled.classification(said.labels, said.predicted, self.outputs),
+            resampled.ranking(yes, probabilities),
+            resampled.calibration(said.probability, right),
+        )
+        agreement, ranked = agreement_report(matrix, self.names), ranking_report(yes, probabilities, self.names)
+        beyond_accuracy = {
+            **{name: value for name, value in agreement.items() if name != "undefined"},
+            **{name: value for name, value in ranked.items() if name != "undefined"},
+            "log_loss": float(log_losses(found.values["probabilities"], said.labels).mean()),
+            "expected_calibration_error": reliability(said.probability, right).error,
+            "undefined_figures": agreement["undefined"] + ranked["undefined"],
+        }
+        intervals = with_intervals(statistic, len(found), seed)
+        return {"task": self.name, **report, **beyond_accuracy, "intervals": intervals}
 
     def files(self, found: Found, report: dict[str, Any], listing: Listing) -> dict[str, str | bytes]:
         return {

@@ -16,9 +16,10 @@ from jax import Array
 from jaxtyping import Bool, Float
 
 from cnnlab.data.dataset import Dataset
+from cnnlab.metrics.bootstrap import Statistic, intervals
 from cnnlab.spec.tasks import FIGURES
 
-Sums = Mapping[str, Array]
+Sums = Mapping[str, Array | np.ndarray]
 """What an epoch of training adds up on the device, "loss" and "examples" among it; means are taken at its end."""
 
 
@@ -68,6 +69,11 @@ class Task(ABC):
         return FIGURES[self.name][1]
 
     @property
+    def curve(self) -> str:
+        """The figure that is drawn beside the loss."""
+        return self.validated[-1]
+
+    @property
     def outputs(self) -> int:
         """What `classes` stands for in a spec's layers, and what a published network's head gives."""
         return len(self.names)
@@ -99,7 +105,7 @@ class Task(ABC):
         """The sums of an epoch before its first batch."""
         return {"loss": np.zeros((), np.float32), "examples": np.zeros((), np.int32)}
 
-    def added(self, sums: Sums, output: Any, y: Array, losses: Array, mask: Bool[Array, " batch"]) -> dict[str, Array]:
+    def added(self, sums: Sums, output: Any, y: Array, losses: Array, mask: Bool[Array, " batch"]) -> Sums:
         """The sums with one more batch; what the mask leaves out does not count."""
         return {
             "loss": sums["loss"] + jnp.where(mask, losses, 0).sum(),
@@ -125,12 +131,13 @@ class Task(ABC):
         return dataset.y if self.target == "class" else dataset.targets[self.target].values
 
     @abstractmethod
-    def report(self, found: Found, split: str) -> dict[str, Any]:
-        """The contents of metrics.json, in plain Python types: "task", "split", "n", "loss" and the task's figures."""
+    def validation(self, found: Found) -> dict[str, float]:
+        """The figures `validated`, after every epoch."""
 
-    def figures(self, report: dict[str, Any]) -> dict[str, float]:
-        """The figures `validated` of a report."""
-        return {name: report[name] for name in self.validated}
+    @abstractmethod
+    def report(self, found: Found, split: str, seed: int) -> dict[str, Any]:
+        """The contents of metrics.json, in plain Python types: "task", "split", "n", "loss", the task's figures,
+        and their confidence intervals by the bootstrap of that seed. Raises DataError where they contradict."""
 
     @abstractmethod
     def files(self, found: Found, report: dict[str, Any], listing: Listing) -> dict[str, str | bytes]:
@@ -150,6 +157,12 @@ def joined(parts: Sequence[tuple[Outcome, np.ndarray]]) -> Found:
     return Found(all_of("values"), all_of("shown"), np.concatenate(targets))
 
 
-def one_loss(found: Found) -> float:
+def mean_loss(found: Found) -> float:
     """The float64 mean of the stored float32 losses."""
     return float(found.values["loss"].mean(dtype=np.float64))
+
+
+def with_intervals(statistic: Statistic, examples: int, seed: int) -> dict[str, Any]:
+    """The figures' 95 % intervals as metrics.json has them: [low, high], or null where a figure is never defined."""
+    found = intervals(statistic, examples, seed=seed)
+    return {name: None if one.low is None else [one.low, one.high] for name, one in found.items()}

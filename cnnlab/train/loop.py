@@ -126,5 +126,4 @@ def _validate(
     if not np.isfinite(found.values["loss"]).all():
         message = f"training diverged by step {int(state.step)}: the validation loss is not finite"
         raise Diverged(message, hint="try a lower learning_rate, or clip_norm")
-    figures = program.task.figures(program.task.report(found, "validation"))
-    return {f"validation/{name}": figures[name] for name in program.task.validated}
+    return {f"validation/{name}": value for name, value in program.task.validation(found).items()}

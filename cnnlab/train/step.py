@@ -102,7 +102,7 @@ class Sizes:
 
     @classmethod
     def of(cls, experiment: Experiment, prepared: Prepared) -> "Sizes":
-        counts, task = prepared.counts["train"], task_of(experiment, prepared.dataset)
+        counts, task = prepared.counts["train"], task_of(experiment, prepared)
         return cls(prepared.input_shape, task, counts, prepared.mean, prepared.std)
 
     @classmethod

@@ -306,12 +306,12 @@ REFUSED = {
     "a map of scores": (
         ["model={name: unet, depth: 1, padding: same}", "data.resize=16"],
         "model: gives 16x16x4, and classification needs one logit for each of 4 classes; "
-        "choose a network that classifies",
+        "end with 'dense: classes', choose a network that classifies, or name another task",
     ),
     "a map like the input": (
         ["model={name: conv_autoencoder}"],
         "model: gives 9x9x1, and classification needs one logit for each of 4 classes; "
-        "choose a network that classifies",
+        "end with 'dense: classes', choose a network that classifies, or name another task",
     ),
 }
 

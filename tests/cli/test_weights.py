@@ -117,7 +117,7 @@ def test_a_spec_that_starts_from_an_export_begins_with_the_runs_weights(trained,
     run, _ = trained
     assert cnnlab("export-weights", run, "-o", "torch.safetensors").code == 0
     experiment, prepared = prepare_experiment(load(Path("small.yaml"), ["model.weights=torch.safetensors", "seed=9"]))
-    found = network(experiment, prepared.input_shape, task_of(experiment, prepared.dataset), prepared=prepared)
+    found = network(experiment, prepared.input_shape, task_of(experiment, prepared), prepared=prepared)
     weights = load_weights(experiment.model, found.model, prepared.input_shape)
     state = with_weights(compile_program(experiment, Sizes.of(experiment, prepared)).host_state, weights)
     stored, _, _ = run_weights(open_run(run), "best")

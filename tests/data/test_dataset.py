@@ -10,7 +10,7 @@ import pytest
 from cnnlab.data import SOURCES
 from cnnlab.data.dataset import Dataset, check, find, load
 from cnnlab.errors import DataError, SpecError
-from cnnlab.spec import data as spec
+from cnnlab.spec import sources as spec
 from cnnlab.spec.data import Digits
 
 

@@ -1,5 +1,6 @@
 """Generated data: what each kind must fulfil by its formula, and that an example depends on its number alone."""
 
+import hashlib
 from math import erf, pi, sqrt
 from pathlib import Path
 
@@ -9,9 +10,10 @@ from scipy.ndimage import label
 
 from cnnlab.data.dataset import load
 from cnnlab.errors import DataError
-from cnnlab.spec import data as spec
+from cnnlab.spec import sources as spec
 
-KINDS = {cls.tags[0]: cls for cls in spec.GENERATORS}
+OTHERS = ("digit_scenes", "function")  # which have tests of their own
+KINDS = {cls.tags[0]: cls for cls in spec.GENERATORS if cls.tags[0] not in OTHERS}
 SHAPES = {"two_moons": (2,), "spirals": (2,), "gaussians": (2,), "sines": (64, 1), "shapes": (32, 32, 1),
           "spheres": (16, 16, 16, 1)}  # fmt: skip
 
@@ -102,6 +104,33 @@ def test_bodies_fill_their_boxes_as_geometry_says(kind, ratio, tolerance):
         sizes[name].append(one.sum())
     means = [np.mean(found) for found in sizes.values()]
     assert max(means) < 1.35 * min(means)
+
+
+@pytest.mark.parametrize("kind", ["shapes", "spheres"])
+def test_masks_and_boxes_are_those_of_the_bodies(kind):
+    data = make(kind, noise=0)
+    mask = data.targets["mask"]
+    assert (mask.values.dtype, mask.names) == (np.uint8, ("background", *data.classes))
+    expected = np.where(data.x[..., 0] > 0, (data.y + 1).reshape(-1, *[1] * (data.x.ndim - 2)), 0)
+    np.testing.assert_array_equal(mask.values, expected)
+    if kind == "shapes":
+        boxes = data.targets["boxes"]
+        assert (boxes.values.shape, boxes.values.dtype, boxes.names) == ((300, 1, 5), np.float32, data.classes)
+        for ids, box, y in zip(mask.values, boxes.values[:, 0], data.y, strict=True):
+            rows, columns = np.nonzero(ids)
+            assert box.tolist() == [rows.min(), columns.min(), rows.max() + 1, columns.max() + 1, y]
+
+
+# SHA-256 over the examples' digests before masks and boxes came with them.
+BEFORE = {
+    "shapes": "38c1aedc5d655cfa841c37dbe1eebf1eac9da96f35468237f639b9f6641e7f3a",
+    "spheres": "a30bbefaeebe473992e61acbb56281493f88c556e9057e3bce152510b5c55d5b",
+}
+
+
+@pytest.mark.parametrize("kind", BEFORE)
+def test_examples_are_those_of_earlier_runs(kind):
+    assert hashlib.sha256(b"".join(make(kind).digests)).hexdigest() == BEFORE[kind]
 
 
 def test_too_much_is_told_before_it_is_made(monkeypatch):

@@ -119,7 +119,7 @@ WRONG = {
     "another column": ("file,x\na.png,cat\n", "data.labels: no column 'kind'; there are file, x"),
     "semicolons": ("file;kind\na.png;cat\n", "data.images: no column 'file'; columns are separated by commas"),
     "twice the column": ("file,kind,kind\n", "two columns are called 'kind'; names tell columns apart"),
-    "no rows": ("file,kind\n", "no row below the header; a row for every image"),
+    "no rows": ("file,kind\n", "no row below the header; a row for every example"),
     "empty label": ("file,kind\na.png,cat\nb.png,\nc d.png,\n",
                     f"line 3: the cell of the column 'kind' is empty; {BAD} 2 of 3"),
     "NaN": ("file,kind\na.png,cat\nb.png,NaN\n", f"line 3: the cell of the column 'kind' is NaN; {BAD} 1 of 2"),

@@ -10,7 +10,7 @@ from flax import nnx
 from cnnlab.layers.initialize import Initializer
 from cnnlab.layers.mode import Mode
 from cnnlab.layers.windows import ShapeError
-from cnnlab.losses import cross_entropy
+from cnnlab.losses.classification import cross_entropy
 from cnnlab.models.linear import NETWORKS, AgainstZero, logistic_regression, mlp, perceptron, softmax_regression
 from cnnlab.train.state import split
 

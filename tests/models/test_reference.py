@@ -30,7 +30,7 @@ from cnnlab.layers.mode import Mode
 from cnnlab.models import MODELS
 from cnnlab.models.heads import Heads
 from cnnlab.spec.architectures import NAMES
-from cnnlab.spec.losses import Loss
+from cnnlab.spec.losses import CrossEntropy
 from cnnlab.tasks.classification import Classification
 from cnnlab.train.state import from_named, named_leaves, split
 from cnnlab.weights.names import counters, schemes, tensors
@@ -120,7 +120,7 @@ def check(name: str, dtype: Any, bounds: Bounds) -> None:
         model = nnx.merge(net.graph, params, stats)
         output = model(x, Mode(train=True, key=jax.random.key(0)))
         logits = output.logits if isinstance(output, Heads) else output
-        task = Classification(tuple(map(str, range(logits.shape[-1]))), Loss())
+        task = Classification(tuple(map(str, range(logits.shape[-1]))), CrossEntropy())
         losses, objectives = task.objective(output, logits, jnp.asarray(net.labels))
         after = nnx.to_pure_dict(nnx.state(model, nnx.BatchStat))
         return objectives.mean(), (logits, losses.mean(), after)

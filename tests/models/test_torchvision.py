@@ -21,7 +21,7 @@ from cnnlab.layers.initialize import Initializer
 from cnnlab.layers.mode import Mode
 from cnnlab.models import MODELS, TORCH_NAMES
 from cnnlab.models.heads import Heads
-from cnnlab.spec.losses import Loss
+from cnnlab.spec.losses import CrossEntropy
 from cnnlab.tasks.classification import Classification
 from cnnlab.train.state import from_named, named_leaves, split
 from cnnlab.weights import files
@@ -273,7 +273,7 @@ def test_a_network_by_hand(name, network, channels, tmp_path: Path):
             copy = nnx.merge(graph, params, stats)
             found = copy(images, Mode(train=True, key=jax.random.key(0)))
             output = found.logits if isinstance(found, Heads) else found
-            task = Classification(tuple(map(str, range(output.shape[-1]))), Loss())
+            task = Classification(tuple(map(str, range(output.shape[-1]))), CrossEntropy())
             losses, _ = task.objective(found, images, jnp.asarray(y))
             return losses.mean(), (output, nnx.to_pure_dict(nnx.state(copy, nnx.BatchStat)))
 

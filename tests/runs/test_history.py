@@ -5,10 +5,10 @@ from hypothesis import strategies as st
 
 from cnnlab.errors import RunError
 from cnnlab.runs.history import columns, read, write
-from cnnlab.spec.losses import Loss
+from cnnlab.spec.losses import CrossEntropy
 from cnnlab.tasks.classification import Classification
 
-COLUMNS = columns(Classification(("a", "b"), Loss()))
+COLUMNS = columns(Classification(("a", "b"), CrossEntropy()))
 
 numbers = st.floats(allow_nan=False)
 row = st.fixed_dictionaries(

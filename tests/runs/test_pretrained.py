@@ -89,7 +89,7 @@ def started(folder: Path, *overrides: str, data: str = "small.npz", weights: str
     text = f"data: {{source: npz, path: {data}, batch_size: 16}}\nmodel:\n  weights: {weights}" + LAYERS
     spec.write_text(text)
     experiment, prepared = prepare_experiment(load(spec, list(overrides)))
-    found = network(experiment, prepared.input_shape, task_of(experiment, prepared.dataset), prepared=prepared)
+    found = network(experiment, prepared.input_shape, task_of(experiment, prepared), prepared=prepared)
     program = compile_program(experiment, Sizes.of(experiment, prepared))
     state = with_weights(program.host_state, load_weights(experiment.model, found.model, prepared.input_shape))
     return experiment, prepared, program, state
@@ -242,7 +242,7 @@ def test_a_network_that_gives_a_map_does_not_classify(folder, name):
         find_network(spec, [], None)
     assert str(caught.value) == (
         f"model: gives {gives}, and classification needs one logit for each of 4 classes; "
-        "choose a network that classifies"
+        "end with 'dense: classes', choose a network that classifies, or name another task"
     )
     spec.write_text(f"model: {{name: {name}, input: [16, 16, 1]}}\n")  # alone it is fine
     assert len(find_network(spec, [], None).traced.output_shape) == 3
@@ -310,7 +310,7 @@ def test_weights_on_vectors_have_no_size(folder):
     assert experiment.data.resize is None
     assert prepared.input_shape == (5,)
     assert prepared.mean.tolist() == source_normalization(folder, "vectors")[0].tolist()
-    found = network(experiment, (5,), task_of(experiment, prepared.dataset), prepared=prepared)
+    found = network(experiment, (5,), task_of(experiment, prepared), prepared=prepared)
     taken = load_weights(experiment.model, found.model, (5,))
     assert {name: value.tobytes() for name, value in taken.items()} == stored_weights(folder / "runs/vectors")
 

@@ -10,7 +10,7 @@ import pytest
 from cnnlab.runs import saving
 from cnnlab.runs.directory import Run
 from cnnlab.runs.saving import Saver
-from cnnlab.spec.losses import Loss
+from cnnlab.spec.losses import CrossEntropy
 from cnnlab.spec.train import EarlyStopping, Train
 from cnnlab.tasks.classification import Classification
 from cnnlab.train import checkpoint
@@ -22,7 +22,7 @@ STOPPING = EarlyStopping(metric="validation/loss", patience=100)
 def state_after(epoch: int):
     """A state that tells its epoch: two steps each, and the number of epochs as its one weight."""
     params = {"weight": np.full((2, 2), epoch, np.float32)}
-    return initial(params, {}, optax.sgd(0.1), Classification(("a", "b"), Loss()))._replace(
+    return initial(params, {}, optax.sgd(0.1), Classification(("a", "b"), CrossEntropy()))._replace(
         step=jnp.asarray(2 * epoch, jnp.int32)
     )
 

@@ -4,10 +4,11 @@ from typing import get_args
 
 import pytest
 
-from cnnlab.spec import schema
 from cnnlab.spec.architectures import NAMES
 from cnnlab.spec.catalogue import catalogue
 from cnnlab.spec.load import parse
+from cnnlab.spec.losses import LOSSES
+from cnnlab.spec.train import METRICS, EarlyStopping
 from cnnlab.spec.vocabulary import VOCABULARY
 
 
@@ -27,8 +28,10 @@ from cnnlab.spec.vocabulary import VOCABULARY
         ("augmentations", ("flip", "with probability 1/2")),
         ("optimizers", ("sgd", "learning_rate=cosine, weight_decay=0.0, clip_norm=null, layer_rates={}")),
         ("schedules", ("cosine", "peak=0.001, warmup_epochs=1.0, end=0.0")),
-        ("losses", ("cross_entropy", "label_smoothing=0.0")),
+        ("losses", ("cross_entropy", "l1=0.0, l2=0.0, label_smoothing=0.0, class_weights=null")),
+        ("losses", ("sum", "of, l1=0.0, l2=0.0, weights=null")),
         ("metrics", ("validation/f1", "for early_stopping")),
+        ("metrics", ("balanced_accuracy", "of classification: the mean recall over classes")),
     ],
 )  # fmt: skip
 def test_a_line_of_each_kind(kind, line):
@@ -39,8 +42,8 @@ def test_every_name_of_the_schema_is_listed():
     names = {kind: [name for name, _ in catalogue(kind)] for kind in ("models", "layers", "metrics", "losses")}
     assert names["models"] == list(NAMES)
     assert names["layers"] == list(VOCABULARY)
-    assert names["metrics"] == list(get_args(schema.EarlyStopping.model_fields["metric"].annotation))
-    assert names["losses"] == list(get_args(schema.Loss.model_fields["name"].annotation))
+    assert names["metrics"][: len(METRICS)] == list(get_args(EarlyStopping.model_fields["metric"].annotation))
+    assert names["losses"] == [name for cls in LOSSES for name in get_args(cls.model_fields["name"].annotation)]
 
 
 @pytest.mark.parametrize(
@@ -50,16 +53,22 @@ def test_every_name_of_the_schema_is_listed():
         ("sources", "data: {{source: {}, path: x}}\nmodel: {{name: lenet5}}"),
         ("optimizers", "model: {{name: lenet5}}\noptimizer: {{name: {}}}"),
         ("schedules", "model: {{name: lenet5}}\noptimizer: {{learning_rate: {{schedule: {}, every_epochs: 1}}}}"),
-        ("losses", "model: {{name: lenet5}}\nloss: {{name: {}}}"),
+        ("losses", "model: {{name: lenet5}}\nloss: {{name: {}, of: [dice, focal]}}"),
         ("metrics", "model: {{name: lenet5}}\ntrain: {{early_stopping: {{metric: {}}}}}"),
     ],
 )
 def test_every_listed_name_can_be_used(kind, text):
     for name, settings in catalogue(kind):
+        if settings.startswith("of "):  # a figure of an evaluation
+            continue
         given = text.format(name)
         if "images" in settings:
             given = given.replace("path: x", "path: x, images: a, labels: b")
-        for unused in ("path", "every_epochs"):
+        for unused in ("path", "every_epochs", "of"):
             if f", {unused}: " in given and unused not in settings:
-                given = given.replace(f", {unused}: x", "").replace(f", {unused}: 1", "")
+                given = (
+                    given.replace(f", {unused}: x", "")
+                    .replace(f", {unused}: 1", "")
+                    .replace(f", {unused}: [dice, focal]", "")
+                )
         assert parse(given, "s").seed == 0

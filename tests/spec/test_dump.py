@@ -90,6 +90,13 @@ optimizers = st.one_of(
     keys({"name": st.just("momentum")}, momentum=st.floats(0.1, 0.9), nesterov=st.booleans()),
     keys(learning_rate=schedules, weight_decay=rates, beta1=rates, epsilon=positive),
 )
+factors = st.one_of(st.just("balanced"), st.dictionaries(st.text(min_size=1), positive, max_size=2))
+losses = st.one_of(
+    st.sampled_from(["hinge", "mean_squared", "dice"]),
+    keys(label_smoothing=rates, class_weights=factors, l1=rates),
+    keys({"name": st.just("focal")}, gamma=positive, alpha=st.floats(0, 1), class_weights=factors),
+    keys({"name": st.just("sum"), "of": st.just(["dice", {"name": "focal"}])}, weights=st.just([1, 0.5]), l2=rates),
+)
 stopping = keys(  # of a split that every spec has
     {"metric": st.sampled_from(["train/loss", "train/accuracy"])}, patience=counts, min_delta=positive
 )
@@ -98,7 +105,7 @@ experiments = keys(
     name=st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,5}", fullmatch=True),  # 1e3, no, 0x1f and null among them
     seed=st.integers(0, 2**32 - 1),
     data=data,
-    loss=keys(label_smoothing=rates),
+    loss=losses,
     optimizer=optimizers,
     precision=st.sampled_from(["float32", "bfloat16"]),
     train=keys(

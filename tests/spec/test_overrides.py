@@ -147,7 +147,8 @@ def test_values_that_are_no_yaml(refused, override, sentence):
 
 def test_errors_of_the_file_and_of_overrides_stand_together(refused):
     assert refused("seed: x\n" + SHORTEST, "train.epochs=y", "loss.name=mse") == (
-        "command line: loss.name=mse: loss.name: must be one of cross_entropy, not 'mse'\n"
+        "command line: loss.name=mse: loss.name: no loss 'mse'; there are cross_entropy, binary_cross_entropy, "
+        "focal, hinge, perceptron, mean_squared, mean_absolute, huber, dice, sum\n"
         "command line: train.epochs=y: train.epochs: must be a whole number, not 'y'\n"
         "spec.yaml:1:7: seed: must be a whole number, not 'x'"
     )

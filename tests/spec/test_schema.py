@@ -6,6 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from cnnlab.spec.load import parse
+from cnnlab.spec.losses import LOSSES, Sum
 from cnnlab.spec.vocabulary import ActivationName
 
 SHORTEST = "data: {source: digits}\nmodel: {name: lenet5}\n"
@@ -23,7 +24,7 @@ DEFAULTS = {
     "seed": 0,
     "precision": "float32",
     "data": {"source": "digits", "normalize": True, "batch_size": 64, "augment": []},
-    "loss": {"name": "cross_entropy", "label_smoothing": 0.0},
+    "loss": {"name": "cross_entropy", "l1": 0.0, "l2": 0.0, "label_smoothing": 0.0},
     "optimizer": {
         "name": "adamw",
         "learning_rate": {"schedule": "cosine", "peak": 0.001, "warmup_epochs": 1.0, "end": 0.0},
@@ -90,7 +91,7 @@ train:
         ("data.augment[0].flip", ("horizontal", "vertical", "both")),
         ("model.pooling", ("avg", "max")),
         ("model.activation", get_args(ActivationName)),
-        ("loss.name", ("cross_entropy",)),
+        ("loss.name", [cls.tags[0] for cls in LOSSES if cls is not Sum]),
         ("optimizer.learning_rate.schedule", ("constant", "cosine")),
         ("optimizer.name", ("sgd", "momentum", "adam", "adamw")),
         ("train.early_stopping.metric", ("train/loss", "train/accuracy", "validation/loss", "validation/f1")),

@@ -27,7 +27,7 @@ ACTIVATIONS = ", ".join(get_args(ActivationName))
     [
         (
             SHORTEST + "^colour: 3",
-            "colour: unknown key (value 3); allowed: data, loss, model, name, optimizer, precision, seed, train",
+            "colour: unknown key (value 3); allowed: data, loss, model, name, optimizer, precision, seed, task, train",
         ),
         (
             "data: {source: digits, ^batchsize: 8}" + MODEL,
@@ -124,7 +124,30 @@ def test_a_long_value_is_cut(refused_at):
             SHORTEST + "train: {early_stopping: {min_delta: ^-1}}",
             "train.early_stopping.min_delta: must be at least 0.0, not -1",
         ),
-        (SHORTEST + "loss: ^cross_entropy", "loss: must be a mapping of keys, not 'cross_entropy'"),
+        (SHORTEST + "loss: ^cros_entropy", "loss: no loss 'cros_entropy'; did you mean 'cross_entropy'?"),
+        (
+            SHORTEST + "loss: ^3",
+            "loss: must be the name of a loss, or a mapping of keys, not 3; write loss: huber, or "
+            "loss: {name: huber, delta: 2}",
+        ),
+        (SHORTEST + "loss: {name: ^hubber}", "loss.name: no loss 'hubber'; did you mean 'huber'?"),
+        (SHORTEST + "loss: {^nam: huber}", "loss.nam: unknown key (value 'huber'); did you mean 'name'?"),
+        (
+            SHORTEST + "loss: {name: huber, ^gamma: 2}",
+            "loss.gamma: unknown key (value 2); allowed: delta, l1, l2, name",
+        ),
+        (SHORTEST + "loss: {name: sum, of: ^[dice]}", "loss.of: must hold at least two losses, not ['dice']"),
+        (SHORTEST + "loss: {name: sum, of: [dice, ^dyce]}", "loss.of[1]: no loss 'dyce'; did you mean 'dice'?"),
+        (
+            SHORTEST + "loss: {name: sum, of: [dice, {name: focal, ^gama: 1}]}",
+            "loss.of[1].gama: unknown key (value 1); did you mean 'gamma'?",
+        ),
+        (SHORTEST + "loss: {class_weights: {cat: ^-1}}", "loss.class_weights.cat: must be at least 0.0, not -1"),
+        (
+            SHORTEST + "loss: {class_weights: ^balance}",
+            "loss.class_weights: must be one of balanced, a mapping of names and factors, not 'balance'; "
+            "did you mean 'balanced'?",
+        ),
         (SHORTEST + "loss: {label_smoothing: ^a}", "loss.label_smoothing: must be a number, not 'a'"),
         (SHORTEST + "optimizer: ^adam", "optimizer: must be a mapping of keys, not 'adam'"),
         (SHORTEST + "optimizer: {clip_norm: ^0}", "optimizer.clip_norm: must be greater than 0.0, not 0"),
@@ -188,7 +211,24 @@ def test_a_wrong_type_or_value_beside_data_and_model(refused_at, text, sentence)
             "data: {source: cifar100, path: x, labels: ^fin}" + MODEL,
             "data.labels: must be one of fine, coarse, not 'fin'; did you mean 'fine'?",
         ),
-        ("^data: {source: csv, path: x, images: a}" + MODEL, "data.labels: required, and not there"),
+        ("^data: {source: csv, images: a}" + MODEL, "data.path: required, and not there"),
+        (
+            "data: {source: csv, path: x, images: a, labels: ^3}" + MODEL,
+            "data.labels: must be the name of a column, or a list of names, not 3",
+        ),
+        (
+            "data: {source: csv, path: x, images: a, values: ^[b, b]}" + MODEL,
+            "data.values: names 'b' twice",
+        ),
+        (
+            "data: {source: digit_scenes, objects: ^[3, 2]}" + MODEL,
+            "data.objects: must be a whole number from 1 to 100, or [low, high] of such, not [3, 2]",
+        ),
+        (
+            "data: {source: digit_scenes, scale: ^0.5}" + MODEL,
+            "data.scale: must be a number from 1 to 512, or [low, high] of such, not 0.5",
+        ),
+        ("data: {source: function, domain: ^[1, 1]}" + MODEL, "data.domain: must be [low, high], not [1, 1]"),
         ("data: {source: two_moons, examples: ^1}" + MODEL, "data.examples: must be at least 2, not 1"),
         ("data: {source: two_moons, noise: ^-1}" + MODEL, "data.noise: must be at least 0.0, not -1"),
         ("data: {source: spirals, arms: ^1}" + MODEL, "data.arms: must be at least 2, not 1"),

@@ -13,20 +13,20 @@ from hypothesis.extra.numpy import arrays
 from cnnlab.layers.mode import EVALUATION, Mode
 from cnnlab.models.heads import Heads
 from cnnlab.spec.load import parse
-from cnnlab.spec.losses import Loss
+from cnnlab.spec.losses import CrossEntropy
 from cnnlab.tasks.classification import Classification, predictions
 from cnnlab.tasks.task import Outcome, joined
 from cnnlab.train import step
 from cnnlab.train.step import Sizes, compile_program
 
 BATCH, CLASSES = 6, 5
-LOSS = Loss(label_smoothing=0.2)
+LOSS = CrossEntropy(label_smoothing=0.2)
 # Few values, so that scores tie.
 LOGITS = arrays(np.float32, (BATCH, CLASSES), elements=st.integers(-2, 2).map(float))
 LABELS = arrays(np.int32, (BATCH,), elements=st.integers(0, CLASSES - 1))
 MASK = arrays(np.bool_, (BATCH,))
 NAMES = tuple("abcde")
-TASK, PLAIN = Classification(NAMES, LOSS), Classification(NAMES, Loss())
+TASK, PLAIN = Classification(NAMES, LOSS), Classification(NAMES, CrossEntropy())
 OUTCOME = jax.jit(lambda logits, labels: TASK.outcome(logits, logits, labels).values)
 ADD = jax.jit(PLAIN.added)
 
@@ -82,7 +82,9 @@ def test_an_epoch_begins_with_nothing():
 def test_the_loss_is_the_one_that_the_spec_names(smoothing):
     logits = np.random.default_rng(0).standard_normal((BATCH, CLASSES), dtype=np.float32)
     labels = np.arange(BATCH) % CLASSES
-    found = Classification(NAMES, Loss(label_smoothing=smoothing)).losses(jnp.asarray(logits), jnp.asarray(labels))
+    found = Classification(NAMES, CrossEntropy(label_smoothing=smoothing)).losses(
+        jnp.asarray(logits), jnp.asarray(labels)
+    )
     wanted = [smoothed(scores, label, smoothing) for scores, label in zip(logits, labels, strict=True)]
     np.testing.assert_allclose(found, wanted, rtol=1e-5)
 
@@ -102,7 +104,7 @@ def test_predictions_leave_the_padding_out():
 
 @pytest.mark.parametrize("threshold", [0.5, 0.2, 0.9])
 def test_one_score_tells_two_classes_apart_at_the_threshold(threshold):
-    task = Classification(("no", "yes"), Loss(), threshold)
+    task = Classification(("no", "yes"), CrossEntropy(), threshold)
     task.check((1,), (4,))
     z = np.array([[-3.0], [-1.0], [0.5], [3.0]], np.float32)
     labels = np.array([0, 1, 1, 0], np.int32)

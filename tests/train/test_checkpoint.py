@@ -8,7 +8,7 @@ import optax
 import pytest
 
 from cnnlab.errors import RunError
-from cnnlab.spec.losses import Loss
+from cnnlab.spec.losses import CrossEntropy
 from cnnlab.tasks.classification import Classification
 from cnnlab.train import checkpoint
 from cnnlab.train.checkpoint import keep, load, save, stored, verify
@@ -21,7 +21,7 @@ def state() -> State:
     random = np.random.default_rng(0)
     params = {f"layer_{i}": {"kernel": random.normal(size=(3, i + 1)).astype(np.float32)} for i in range(12)}
     stats = {"norm": {"mean": random.normal(size=4).astype(np.float32)}}
-    state = initial(params, stats, optax.adam(1e-3), Classification(("a", "b"), Loss()))
+    state = initial(params, stats, optax.adam(1e-3), Classification(("a", "b"), CrossEntropy()))
     return state._replace(step=jnp.asarray(7, jnp.int32))
 
 

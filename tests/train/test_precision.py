@@ -18,7 +18,7 @@ from cnnlab.runs.directory import open_run
 from cnnlab.runs.evaluation import evaluate_split, restore_run
 from cnnlab.runs.prediction import of_run, predict
 from cnnlab.spec.load import load, parse
-from cnnlab.spec.losses import Loss
+from cnnlab.spec.losses import CrossEntropy
 from cnnlab.tasks.classification import Classification
 from cnnlab.trace import jaxprs
 from cnnlab.train.precision import forward
@@ -46,7 +46,7 @@ model:
 def program_of(precision: str, text: str = SPEC) -> Program:
     sizes = Sizes(
         (8, 8, 1),
-        Classification(tuple("0123456789"), Loss()),
+        Classification(tuple("0123456789"), CrossEntropy()),
         64,
         np.full(1, 0.3, np.float32),
         np.full(1, 0.5, np.float32),

@@ -18,7 +18,7 @@ from cnnlab.layers.recompute import compiler_options, has_blocks
 from cnnlab.models import MODELS, build
 from cnnlab.runs.network import network
 from cnnlab.spec.load import parse
-from cnnlab.spec.losses import Loss
+from cnnlab.spec.losses import CrossEntropy
 from cnnlab.tasks.classification import Classification
 from cnnlab.train.state import split
 from cnnlab.train.step import Sizes, compile_program
@@ -118,7 +118,11 @@ def test_a_run_takes_the_same_steps_and_evaluates_alike(freeze):
     text = f"data: {{source: digits}}\nmodel: {{layers: {SMALL}{freeze}}}\n"
     random = np.random.default_rng(0)
     sizes = Sizes(
-        (8, 8, 1), Classification(tuple("0123456789"), Loss()), 8, np.zeros(1, np.float32), np.ones(1, np.float32)
+        (8, 8, 1),
+        Classification(tuple("0123456789"), CrossEntropy()),
+        8,
+        np.zeros(1, np.float32),
+        np.ones(1, np.float32),
     )
     batch = random.standard_normal((4, 8, 8, 1), np.float32), np.arange(4, dtype=np.int32), np.ones(4, bool)
     found = []

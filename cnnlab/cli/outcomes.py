@@ -1,0 +1,125 @@
+"""What a run comes to, printed: the tables of a split, by task."""
+
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from rich.table import Table
+from rich.text import Text
+
+from cnnlab.cli.render import UNBOUNDED, console_for, show, table
+
+if TYPE_CHECKING:
+    from cnnlab.report.results import Outcome
+
+MATRIX_UP_TO = 20  # classes; beyond, the most frequent confusions are listed
+ROWS = {
+    "multi_label": ("per_label", ("precision", "recall", "f1"), "support"),
+    "regression": ("per_target", ("rmse", "mae", "r2", "max_error"), None),
+    "segmentation": ("per_class", ("iou", "dice"), "pixels"),
+}
+
+
+def outcome(found: "Outcome") -> None:
+    """The tables of a split, and where the rest is."""
+    from cnnlab.metrics.confusion import undefined_notes
+
+    report, console = found.report, console_for(sys.stdout)
+    task = report.get("task", "classification")
+    console.print(Text(f"{report['split']}: {report['n']:,} examples, {found.which} step {found.step}{_chosen(found)}"))
+    classifies = "confusion_matrix" in report and "support" in report["per_class"][0]
+    if classifies:
+        show(console, table(("class", "precision", "recall", "f1", "support"), _class_rows(report), foot=3))
+        for sentence in undefined_notes(report):
+            console.print(Text(sentence))
+    elif task in ROWS:
+        show(console, _rows(report, *ROWS[task]))
+        if report.get("undefined"):
+            console.print(Text(f"undefined and in no mean: {', '.join(report['undefined'])}"))
+    if report.get("intervals"):
+        show(console, _figures(report))
+    if classifies:
+        show(console, _confusion(report))
+    folder = "eval/" + (report["split"] if found.which == "best" else f"{report['split']}-{found.which}")
+    console.print(Text(f"run   {found.run}"))
+    console.print(Text(f"look  {found.run}/figures/curves.png"))
+    for name in found.pictures:
+        console.print(Text(f"      {found.run}/{folder}/{name}"))
+    console.print(Text(f"more  cnnlab eval {found.run} --split train"))
+
+
+def _chosen(found: "Outcome") -> str:
+    return f" (epoch {found.epoch} of {found.epochs}, by {found.chosen_by})" if found.which == "best" else ""
+
+
+def _figures(report: dict[str, Any]) -> Table:
+    """Each figure with its 95 % interval by the bootstrap."""
+    rows = []
+    for name, interval in report["intervals"].items():
+        low, high = ("-", "-") if interval is None else (_figure(value) for value in interval)
+        rows.append([_words(report, name), _figure(_value(report, name)), low, high])
+    for k, value in report.get("top_k", {}).items():
+        rows.insert(2, [f"top-{k} accuracy", _figure(value), "", ""])
+    return table(("figure", "value", "95 % from", "to"), rows)
+
+
+def _value(report: dict[str, Any], name: str) -> float | None:
+    """A figure that has an interval: by its name, or the macro average of that name."""
+    if name not in report:
+        return report["macro"][name]  # type: ignore[no-any-return]
+    value = report[name]
+    return value["macro"] if isinstance(value, dict) else value
+
+
+def _words(report: dict[str, Any], name: str) -> str:
+    macro = "" if name in report and not isinstance(report[name], dict) else "macro "
+    return macro + name.replace("_", " ").replace("roc auc", "ROC AUC")
+
+
+def _figure(value: float | None) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.4f}" if abs(value) < 1000 else f"{value:,.1f}"
+
+
+def _rows(report: dict[str, Any], key: str, figures: Sequence[str], count: str | None) -> Table:
+    rows = report[key]
+    first = next(iter(rows[0]))
+    cells = [
+        [row[first], *(_figure(row[name]) for name in figures), *([f"{row[count]:,}"] if count else [])] for row in rows
+    ]
+    head = [name.replace("_", " ") for name in figures]
+    return table((first, *head, *([count] if count else [])), cells)
+
+
+def _class_rows(report: dict[str, Any]) -> list[list[str]]:
+    rows = [
+        [row["class"], *(f"{row[name]:.4f}" for name in ("precision", "recall", "f1")), f"{row['support']:,}"]
+        for row in report["per_class"]
+    ]
+    for average in ("macro", "micro", "weighted"):
+        figures = [f"{report[average][name]:.4f}" for name in ("precision", "recall", "f1")]
+        rows.append([f"{average} average", *figures, f"{report['n']:,}"])
+    return rows
+
+
+def _confusion(report: dict[str, Any]) -> Table:
+    matrix, classes = report["confusion_matrix"], report["classes"]
+    if len(classes) <= MATRIX_UP_TO:
+        longest = 12 if sys.stdout.isatty() else UNBOUNDED
+        short = [name if len(name) <= longest else name[: longest - 1] + "…" for name in classes]
+        columns = [str(i) if max(map(len, classes)) > 4 else name for i, name in enumerate(classes)]
+        numbered = [f"{column} {name}" if column != name else name for column, name in zip(columns, short, strict=True)]
+        rows = [
+            [name, *(str(count) if count else "." for count in row)] for name, row in zip(numbered, matrix, strict=True)
+        ]
+        return table(("true \\ predicted", *columns), rows)
+    pairs = [
+        (count, classes[i], classes[j])
+        for i, row in enumerate(matrix)
+        for j, count in enumerate(row)
+        if i != j and count
+    ]
+    worst = sorted(pairs, key=lambda pair: -pair[0])[:MATRIX_UP_TO]
+    rows = [[true, predicted, str(count)] for count, true, predicted in worst]
+    return table(("most confused: true", "predicted", "examples"), rows, left=2)

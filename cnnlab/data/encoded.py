@@ -1,0 +1,48 @@
+"""Images that lie in records or tables as the bytes of their files."""
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+
+from cnnlab.data.images import decode
+from cnnlab.data.memory import check_fits, processors
+from cnnlab.data.resize import size_per_axis
+from cnnlab.errors import DataError
+
+
+def decode_bytes(
+    images: Sequence[bytes | Path],
+    names: Sequence[str],
+    channels: int,
+    resize: int | tuple[int, ...] | None,
+    where: str,
+) -> np.ndarray:
+    """uint8 [example, height, width, channels], in their order. `names`: what messages call them.
+
+    Raises DataError for the first that cannot be read or has another size, and for too many.
+    """
+    height, width = size_per_axis(resize, 2) if resize is not None else (None, None)
+    size = (height, width) if height and width else None
+
+    def one(i: int) -> np.ndarray:
+        return decode(images[i], channels, size, names[i])
+
+    first = one(0)
+    words = f"{len(images):,} images of {first.shape[0]} x {first.shape[1]}"
+    check_fits(len(images) * first.nbytes, words, where=where, hint="choose a smaller data.resize")
+    x = np.empty((len(images), *first.shape), np.uint8)
+
+    def decode_into(i: int) -> None:
+        image = one(i)
+        if image.shape != first.shape:
+            sizes = [f"{height} x {width}" for height, width, _ in (first.shape, image.shape)]
+            message = f"is {sizes[1]} (height x width), and {names[0]} is {sizes[0]}"
+            raise DataError(message, where=names[i], hint="add data.resize, to bring all to one size")
+        x[i] = image
+
+    with ThreadPoolExecutor(processors()) as pool:
+        for _ in pool.map(decode_into, range(len(images))):  # raises the first one's error, in their order
+            pass
+    return x

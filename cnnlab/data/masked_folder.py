@@ -1,0 +1,64 @@
+"""Folders of images with a folder of masks: which mask is an image's, and images without class folders."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from cnnlab.data.images import is_image
+from cnnlab.errors import DataError
+
+SPLITS = {"train": "train", "val": "validation", "validation": "validation", "test": "test"}
+
+
+def flat_files(root: Path) -> tuple[list[str], dict[str, np.ndarray]] | None:
+    """Images that lie in `root` itself, or in train/, val/ and test/ themselves, and the splits that are there.
+
+    None where class folders or others are below.
+    """
+    folders = [entry for entry in _visible(root) if entry.is_dir()]
+    if not folders:
+        return [entry.name for entry in _visible(root) if is_image(entry.name)], {}
+    inside = [child for folder in folders for child in _visible(folder)]
+    names = [folder.name for folder in folders]
+    if "train" not in names or not set(names) <= set(SPLITS) or any(child.is_dir() for child in inside):
+        return None
+    files: list[str] = []
+    given: dict[str, np.ndarray] = {}
+    for name in (name for name in SPLITS if name in names):
+        start = len(files)
+        files += [f"{name}/{child.name}" for child in _visible(root / name) if is_image(child.name)]
+        given[SPLITS[name]] = np.arange(start, len(files))
+    return files, given
+
+
+def mask_files(root: Path, images: Sequence[str], where: str) -> list[str]:
+    """The mask of each image, relative to `root`: the image file in the same folder and with the same stem.
+
+    Raises DataError for the first image that has none, or two.
+    """
+    if not root.is_dir():
+        raise DataError(f"{root.name} is a file, and a folder of masks is wanted", where=where)
+    by_folder = {parent: _by_stem(root / parent) for parent in {str(Path(name).parent) for name in images}}
+    found = []
+    for name in images:
+        parent, stem = str(Path(name).parent), Path(name).stem
+        masks = by_folder[parent].get(stem, [])
+        if len(masks) != 1:
+            message = f"{' and '.join(masks)} are both masks of {name}" if masks else f"no mask of {name}"
+            hint = f"one is wanted, such as {(Path(parent) / stem).as_posix()}.png"
+            raise DataError(message, where=where, hint=hint)
+        found.append((Path(parent) / masks[0]).as_posix())
+    return found
+
+
+def _visible(folder: Path) -> list[Path]:
+    return [entry for entry in sorted(folder.iterdir()) if not entry.name.startswith(".")]
+
+
+def _by_stem(folder: Path) -> Mapping[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for entry in _visible(folder) if folder.is_dir() else []:
+        if is_image(entry.name):
+            found.setdefault(entry.stem, []).append(entry.name)
+    return found

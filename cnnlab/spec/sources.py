@@ -1,0 +1,45 @@
+"""All data sources that a spec may name, in the order in which `cnnlab list sources` shows them."""
+
+from cnnlab.spec.data import (
+    ArrayRecord,
+    Cifar10,
+    Cifar100,
+    Csv,
+    DataSpec,
+    Digits,
+    Hdf5,
+    HuggingFace,
+    Idx,
+    ImageFolder,
+    Npy,
+    Npz,
+    TFRecord,
+)
+from cnnlab.spec.generators import (
+    DigitScenes,
+    Function,
+    Gaussians,
+    Generator,
+    Shapes,
+    Sines,
+    Spheres,
+    Spirals,
+    TwoMoons,
+)
+
+GENERATORS: tuple[type[Generator], ...] = (TwoMoons, Spirals, Gaussians, Sines, Shapes, Spheres, DigitScenes, Function)
+SOURCES: tuple[type[DataSpec], ...] = (
+    Digits,
+    Idx,
+    Cifar10,
+    Cifar100,
+    Npz,
+    Npy,
+    Hdf5,
+    ImageFolder,
+    Csv,
+    TFRecord,
+    ArrayRecord,
+    HuggingFace,
+    *GENERATORS,
+)
