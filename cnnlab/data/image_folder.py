@@ -58,9 +58,7 @@ def load(data: ImageFolder, base: Path) -> Dataset:
     return Dataset(x, y, classes, tuple(files), given, notes, data.source, targets=targets)
 
 
-def _masks(
-    data: ImageFolder, base: Path, root: Path, files: list[str], x: np.ndarray | StoredImages
-) -> dict[str, Target]:
+def _masks(data: ImageFolder, base: Path, root: Path, files: list[str], size: tuple[int, ...]) -> dict[str, Target]:
     folder = find(data.masks or "", base)
     names = mask_files(folder, files, data.masks or "")
     masks, images = [folder / name for name in names], [root / name for name in files]
