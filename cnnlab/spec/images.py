@@ -35,7 +35,7 @@ class ImageKeys(Frozen):
         "full: every pixel; simplejpeg: in eighths, by libjpeg-turbo (cnnlab[fast-images])",
     )
     memory: MemorySize = Field(
-        default="512MiB", description="images that take more, decoded and resized, stay files and are read anew"
+        default="256MiB", description="images that take more, decoded and resized, stay files and are read anew"
     )
     cache: Str | None = Field(default=None, description="a folder where decoded and resized images are kept")
 

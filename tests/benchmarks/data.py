@@ -107,7 +107,7 @@ def memory(place: Path) -> list[str]:
     ]
     each = SIZE * SIZE * 3
     fitting = LIMIT * 2**20 // each
-    counts = [(fitting + more, LIMIT) for more in BEYOND] + [(2**29 // each, 512)]
+    counts = [(fitting + more, LIMIT) for more in BEYOND] + [(2**28 // each, 256)]  # the last: by default in memory
     for count, limit in counts:
         here = place / str(count)
         write(here, count)

@@ -24,8 +24,8 @@ def test_memory_that_is_none(text):
         folder(memory=text)
 
 
-def test_by_default_half_a_gibibyte():
-    assert folder().memory_bytes == 2**29
+def test_by_default_a_quarter_of_a_gibibyte():
+    assert folder().memory_bytes == 2**28
 
 
 def test_the_decoder_of_a_run():
