@@ -60,9 +60,7 @@ def decode(
 
 
 def _pixels(image: Image.Image, channels: int) -> np.ndarray:
-    """uint8 [height, width, channels] of an image in mode L, RGB or RGBX."""
-    whole = np.asarray(image).reshape(image.height, image.width, -1)
-    return np.ascontiguousarray(whole[..., :channels])
+    return np.asarray(image).reshape(image.height, image.width, channels)
 
 
 def crop(pixels: np.ndarray, size: tuple[int, ...], resize: int | None, interpolation: str) -> np.ndarray:

@@ -18,8 +18,7 @@ Box = tuple[float, float, float, float]
 def resized(
     file: BinaryIO, image: JpegImageFile, channels: int, size: tuple[int, int] | None, decode: Decode
 ) -> Image.Image:
-    """The image in mode L, RGB or RGBX, brought to `size` (height, width) by Pillow's BILINEAR and turned as its EXIF
-    data say.
+    """The image in mode L or RGB, brought to `size` (height, width) by Pillow's BILINEAR, turned as its EXIF data say.
 
     `image` was opened from `file` and not loaded. It is decoded at the smallest scale that leaves no side under the
     wanted one: by Pillow at 1, 1/2, 1/4 or 1/8 ("reduced"), or by simplejpeg at any eighth. Raises what they raise.
@@ -34,6 +33,7 @@ def resized(
         image.load()
         whole = image if image.mode == mode else image.convert(mode)
     small = whole.resize((width, height), Image.Resampling.BILINEAR, box)
+    small = small if small.mode == mode else small.convert(mode)
     small.info = image.info
     ImageOps.exif_transpose(small, in_place=True)
     return small
