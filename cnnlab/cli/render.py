@@ -48,12 +48,12 @@ def note(sentence: str) -> None:
     stderr().print(Text(f"note: {sentence}"))
 
 
-def show(console: Console, table: Table) -> None:
-    """Print a table without the empty lines around it and the blanks at the ends of its lines."""
+def show(console: Console, table: Table, *, apart: bool = True) -> None:
+    """Print a table without the blanks at the ends of its lines; `apart`: with an empty line before it."""
     with console.capture() as capture:
         console.print(table)
     lines = [line.rstrip() for line in capture.get().split("\n")]
-    console.file.write("\n".join(["", *lines[1:]]).rstrip("\n") + "\n\n")
+    console.file.write("\n".join([*[""] * apart, *lines[1:]]).rstrip("\n") + "\n\n")
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, left: int = 1, foot: int = 0) -> Table:

@@ -50,9 +50,35 @@ def steps_per_epoch(count: int, batch_size: int) -> int:
 
 
 def order(seed: int, epoch: int, count: int) -> np.ndarray:
-    """The permutation of 0 .. count-1 in which an epoch goes through the training split, int64."""
+    """The permutation of 0 .. count-1 in which an epoch goes through `count` examples, int64."""
     key = np.array([seed, epoch], np.uint64)
     return np.random.Generator(np.random.Philox(key=key)).permutation(count)
+
+
+def weighted_order(seed: int, epoch: int, labels: np.ndarray, shares: np.ndarray) -> np.ndarray:
+    """As many places in the training split, whose labels are given, as it has examples, int64: of each class its share.
+
+    A share that is no whole number is rounded up or down at random, so that its mean over epochs is the share
+    (systematic sampling, Madow 1949). A class goes round: no example comes a second time before all have come once.
+    """
+    random = np.random.Generator(np.random.Philox(key=np.array([seed, epoch], np.uint64)))
+    drawable = np.flatnonzero(shares)
+    ends = np.concatenate([[0], np.cumsum(shares[drawable]) * len(labels)])
+    ends[-1] = len(labels)
+    draws = np.diff(np.minimum(np.floor(ends + random.random()), len(labels)).astype(np.int64))
+    drawn = []
+    for label, count in zip(drawable.tolist(), draws.tolist(), strict=True):
+        members = np.flatnonzero(labels == label)
+        drawn += [np.tile(members, count // len(members)), random.permutation(members)[: count % len(members)]]
+    return random.permutation(np.concatenate(drawn))
+
+
+def epoch_order(prepared: Prepared, seed: int, epoch: int) -> np.ndarray:
+    """The places in the training split in which an epoch goes through it: `order`, or `weighted_order`."""
+    train = prepared.splits["train"]
+    if prepared.sampling is None:
+        return order(seed, epoch, len(train))
+    return weighted_order(seed, epoch, prepared.dataset.y[train], prepared.sampling)
 
 
 def training_batch(

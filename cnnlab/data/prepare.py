@@ -4,7 +4,7 @@ import csv
 import io
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -13,8 +13,9 @@ import numpy as np
 
 from cnnlab.data.dataset import Dataset, load
 from cnnlab.data.fingerprint import dataset_fingerprint, split_fingerprint, targets_fingerprint
+from cnnlab.data.imbalance import imbalance, imbalance_notes, sampling_shares
 from cnnlab.data.memory import processors
-from cnnlab.data.split import NAMES, classes_missing, duplicates_across, split
+from cnnlab.data.split import NAMES, classes_missing, duplicates_across, missed, split
 from cnnlab.data.stored import StoredImages
 from cnnlab.data.target_counts import describe_targets
 from cnnlab.errors import DataError, SpecError
@@ -26,13 +27,17 @@ COLUMNS = ["index", "split", "class", "file"]
 
 @dataclass(frozen=True, eq=False)
 class Prepared:
-    """splits: sorted indices by split; mean, std: float32 [channel] of x after scaling uint8 to [0, 1]."""
+    """splits: sorted indices by split; mean, std: float32 [channel] of x after scaling uint8 to [0, 1].
+
+    sampling: float64 [class], the share of each class in an epoch of training, None where each example comes once.
+    """
 
     dataset: Dataset
     splits: Mapping[str, np.ndarray]
     mean: np.ndarray
     std: np.ndarray
     notes: tuple[str, ...] = ()
+    sampling: np.ndarray | None = None
 
     @property
     def input_shape(self) -> tuple[int, ...]:
@@ -48,6 +53,11 @@ class Prepared:
         """Examples by split."""
         return {name: len(indices) for name, indices in self.splits.items()}
 
+    @property
+    def class_counts(self) -> np.ndarray:
+        """Training examples of each class, int64 [class]."""
+        return np.bincount(self.dataset.y[self.splits["train"]], minlength=len(self.classes))
+
 
 def prepare(data: Data, base: Path, seed: int) -> Prepared:
     """What a spec's `data` asks for; `base` is the spec file's folder. Raises DataError and SpecError."""
@@ -62,8 +72,19 @@ def prepare(data: Data, base: Path, seed: int) -> Prepared:
 
         check_augmentations(data.augment, dataset.x.shape[1:-1])
     mean, std = statistics(dataset.x, splits["train"]) if data.normalize else _identity(dataset.x)
-    notes = dataset.notes + duplicates_across(dataset, splits) + classes_missing(dataset, splits)
-    return Prepared(dataset, splits, mean, std, notes)
+    notes = dataset.notes + missed(data.split, splits) + duplicates_across(dataset, splits)
+    notes += classes_missing(dataset, splits) + imbalance_notes(dataset, splits["train"])
+    return with_sampling(Prepared(dataset, splits, mean, std, notes), data)
+
+
+def with_sampling(prepared: Prepared, data: Data) -> Prepared:
+    """The data with the shares of classes that `data.sampling` asks for. Raises SpecError."""
+    if data.sampling is None:
+        return prepared
+    if not prepared.classes:
+        message = "sampling goes by classes, and this data has none"
+        raise SpecError(message, where="data.sampling", hint="leave it out")
+    return replace(prepared, sampling=sampling_shares(data.sampling, prepared.classes, prepared.class_counts))
 
 
 def _identity(x: np.ndarray | StoredImages) -> tuple[np.ndarray, np.ndarray]:
@@ -115,6 +136,7 @@ def describe(prepared: Prepared) -> dict[str, Any]:
         "input_shape": list(prepared.input_shape),
         "dtype": dataset.x.dtype.name,
         **describe_task_data(prepared),
+        "imbalance": imbalance(dataset, splits["train"]),
         "fingerprints": _fingerprints(dataset, splits),
         "normalization": {"mean": prepared.mean.tolist(), "std": prepared.std.tolist()},
         "notes": list(prepared.notes),
@@ -200,4 +222,4 @@ def restore(data: Data, base: Path, splits: Mapping[str, np.ndarray], descriptio
         message = f"the {changed[0]} split is not the one of the training: its fingerprint differs"
         raise DataError(message, where="splits.csv", hint="restore the run's splits.csv and data.json")
     mean, std = (np.array(description["normalization"][key], np.float32) for key in ("mean", "std"))
-    return Prepared(dataset, splits, mean, std, tuple(description["notes"]))
+    return with_sampling(Prepared(dataset, splits, mean, std, tuple(description["notes"])), data)

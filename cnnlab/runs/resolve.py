@@ -21,7 +21,7 @@ def resolve(experiment: Experiment, prepared: Prepared, task: Task) -> Experimen
     if stopping and stopping.metric not in metrics(task):
         hint = did_you_mean(stopping.metric, metrics(task)) or f"there are {', '.join(metrics(task))}"
         raise SpecError(f"{task.name} has no figure {stopping.metric}", where="train.early_stopping.metric", hint=hint)
-    split = experiment.data.split or default_split(prepared.dataset)
+    split = default_split(prepared.dataset, experiment.data.split)
     update: dict[str, Any] = {"split": split}
     if "batch_size" not in experiment.data.model_fields_set:
         update["batch_size"] = min(experiment.data.batch_size, prepared.counts["train"])

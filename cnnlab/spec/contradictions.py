@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from cnnlab.spec.schedules import Constant, Schedule, Step
 from cnnlab.spec.schema import Experiment, LayersModel
 from cnnlab.spec.source_contradictions import source_contradictions
+from cnnlab.spec.split_contradictions import split_contradictions
 from cnnlab.spec.vocabulary import Branches, CropConcat, LayerSpec, Repeat, Residual
 from cnnlab.spec.yaml import Path
 
@@ -12,7 +13,7 @@ from cnnlab.spec.yaml import Path
 def contradictions(experiment: Experiment) -> Iterator[tuple[Path, str]]:
     """Each as the path of one of the settings, as if no short form was used, and a sentence that names both."""
     yield from source_contradictions(experiment.data)
-    yield from _split(experiment)
+    yield from split_contradictions(experiment)
     yield from _learning(experiment)
     yield from _transfer(experiment)
     for i, augmentation in enumerate(experiment.data.augment):
@@ -25,27 +26,6 @@ def contradictions(experiment: Experiment) -> Iterator[tuple[Path, str]]:
         if experiment.model.layers[last].kind == "softmax":
             yield ("model", "layers", last), "cross_entropy applies the softmax itself; leave this one out"
         yield from _names(experiment.model.layers, ("model", "layers"))
-
-
-def _split(experiment: Experiment) -> Iterator[tuple[Path, str]]:
-    split = experiment.data.split
-    if split is None:
-        return
-    total = split.train + split.validation + split.test
-    if abs(total - 1) > 1e-9:
-        yield ("data", "split"), f"train, validation and test must add up to 1, and add up to {total:g}"
-    stopping = experiment.train.early_stopping
-    if (
-        stopping
-        and stopping.metric.startswith("validation/")
-        and split.validation == 0
-        and experiment.data.source == "digits"
-    ):
-        path = ("train", "early_stopping", "metric")
-        yield (
-            path,
-            f"{stopping.metric} is never measured: data.split.validation is 0; watch train/loss",
-        )
 
 
 def _learning(experiment: Experiment) -> Iterator[tuple[Path, str]]:

@@ -6,7 +6,8 @@ from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
 from cnnlab.spec.augment import Augmentation
-from cnnlab.spec.images import Channels, Decode, ImageKeys
+from cnnlab.spec.balance import ClassWeights
+from cnnlab.spec.images import Decode, ImageKeys
 from cnnlab.spec.split import Split
 from cnnlab.spec.types import (
     Bool,
@@ -47,6 +48,10 @@ class DataSpec(Frozen):
     normalize: Bool = Field(default=True, description="mean 0 and deviation 1 per channel, as in the training split")
     batch_size: PositiveInt = Field(default=64, description="default: 64, or all of a smaller training split")
     augment: tuple[Augmentation, ...] = ()
+    sampling: ClassWeights | None = Field(
+        default=None,
+        description="balanced, or class: weight (1 where it is not named); default: each example once an epoch",
+    )
 
     @property
     def where(self) -> str:
@@ -206,45 +211,6 @@ class Hdf5(ArraySource):
     y: Str = "y"
     x_test: Str = Field(default="x_test", description="used where it is there, as y_test and classes are")
     y_test: Str = "y_test"
-
-
-class RecordSource(FileSource):
-    """Records of tf.train.Example: the bytes of an image file, raw values or numbers, and a label.
-
-    `path` is a file or a folder of such; -train, -validation, -test in a file's name make splits.
-    """
-
-    image: Str = Field(default="image", description="the feature with the image, its values or the numbers")
-    label: Str = Field(default="label", description="the feature with a whole number from 0, or text")
-    shape: Annotated[tuple[PositiveInt, ...], Field(min_length=1, max_length=4)] | None = Field(
-        default=None, description="[*spatial, channel] of values without a header"
-    )
-    dtype: Literal["uint8", "float32"] = Field(default="uint8", description="of values without a header")
-    channels: Channels = 3
-
-
-class TFRecord(RecordSource):
-    """TFRecord files, as TensorFlow and TensorFlow Datasets write them; their checksums are held against them."""
-
-    tags = ("tfrecord",)
-    source: Literal["tfrecord"]
-
-
-class ArrayRecord(RecordSource):
-    """ArrayRecord files, as Grain reads them."""
-
-    tags = ("array_record",)
-    source: Literal["array_record"]
-
-
-class HuggingFace(FileSource):
-    """A data set of Hugging Face's `datasets`, as save_to_disk writes it: a folder of Arrow files."""
-
-    tags = ("huggingface",)
-    source: Literal["huggingface"]
-    image: Str = Field(default="image", description="the column of images")
-    label: Str = Field(default="label", description="the column of classes, or of numbers to predict")
-    channels: Channels = 3
 
 
 Spec = TypeVar("Spec", bound=DataSpec)

@@ -36,6 +36,8 @@ def _anchored(experiment: Experiment, folder: Path) -> Experiment:
     data, model = experiment.data, experiment.model
     paths = {key: getattr(data, key) for key in data.path_keys}
     data = data.model_copy(update={key: absolute(path) for key, path in paths.items() if path is not None})
+    if data.split is not None:
+        data = data.model_copy(update={"split": data.split.with_paths(absolute)})
     if model.weights is not None:
         model = model.model_copy(update={"weights": absolute(model.weights)})
     return experiment.model_copy(update={"data": data, "model": model})

@@ -6,23 +6,21 @@ from pydantic import BeforeValidator, Discriminator, Field, Tag
 
 from cnnlab.spec.architectures import ARCHITECTURES, Architecture, ModelSpec, architecture_tag, tagged
 from cnnlab.spec.data import (
-    ArrayRecord,
     Cifar10,
     Cifar100,
     Csv,
     Digits,
     Hdf5,
-    HuggingFace,
     Idx,
     ImageFolder,
     NoData,
     Npy,
     Npz,
-    TFRecord,
 )
 from cnnlab.spec.generators import DigitScenes, Function, Gaussians, Shapes, Sines, Spheres, Spirals, TwoMoons
 from cnnlab.spec.losses import Loss
 from cnnlab.spec.optimizers import SGD, Adam, AdamW, Momentum
+from cnnlab.spec.records import ArrayRecord, HuggingFace, TFRecord
 from cnnlab.spec.sources import SOURCES
 from cnnlab.spec.tasks import (
     FIGURES,

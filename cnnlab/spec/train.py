@@ -1,8 +1,9 @@
 """What a spec's `train` may say."""
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
+from pydantic_core import PydanticCustomError
 
 from cnnlab.spec.tasks import FIGURES, LOWER_IS_BETTER
 from cnnlab.spec.types import Bool, Frozen, NonNegativeFloat, PositiveInt
@@ -17,13 +18,21 @@ METRICS = tuple(
 )
 
 
+def _not_of_test(metric: Any) -> Any:
+    if isinstance(metric, str) and metric.startswith("test/"):
+        message = "{metric} would choose by the test split, which would measure nothing new then; watch {other}"
+        found = {"metric": metric, "other": metric.replace("test/", "validation/")}
+        raise PydanticCustomError("of_test", message, found)
+    return metric
+
+
 class EarlyStopping(Frozen):
     """Stop after `patience` epochs without a better value; the best step is kept by this metric."""
 
     if TYPE_CHECKING:
         metric: str = "validation/loss"
     else:
-        metric: Literal[METRICS] = "validation/loss"
+        metric: Annotated[Literal[METRICS], BeforeValidator(_not_of_test)] = "validation/loss"
     patience: PositiveInt = 10
     min_delta: NonNegativeFloat = Field(default=0.0, description="a smaller gain does not count as better")
 

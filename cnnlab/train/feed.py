@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from cnnlab.data.batches import Batch, Coming, epoch_places, order, training_batches
+from cnnlab.data.batches import Batch, Coming, epoch_order, epoch_places, training_batches
 from cnnlab.data.prepare import Prepared
 from cnnlab.data.stored import StoredImages
 from cnnlab.spec.schema import Experiment
@@ -74,7 +74,7 @@ class Feed:
     def begin(self, epoch: int, state: State) -> None:
         """Makes the epoch's order; `advance` then goes along it. The state is any that the steps may be given."""
         started = time.perf_counter()
-        self._order = order(self._seed, epoch, self._prepared.counts["train"])
+        self._order = epoch_order(self._prepared, self._seed, epoch)
         self._steps, self._coming = self._program.steps_of(epoch), None
         if self._examples is not None:
             places = epoch_places(self._prepared, self._order, self._batch_size)

@@ -22,9 +22,10 @@ from cnnlab.spec.vocabulary import VOCABULARY
                     "padding_mode=zeros")),
         ("layers", ("relu", "")),
         ("layers", ("max_pool", "window, stride=null, padding=valid")),
-        ("sources", ("digits", "classes=null, split=null, resize=null, normalize=true, batch_size=64, augment=[]")),
+        ("sources", ("digits", "classes=null, split=null, resize=null, normalize=true, batch_size=64, augment=[], "
+                     "sampling=null")),
         ("sources", ("two_moons", "classes=null, split=null, resize=null, normalize=true, batch_size=64, augment=[], "
-                     "examples=1000, seed=0, noise=0.1")),
+                     "sampling=null, examples=1000, seed=0, noise=0.1")),
         ("augmentations", ("flip", "with probability 1/2")),
         ("optimizers", ("sgd", "learning_rate=cosine, weight_decay=0.0, clip_norm=null, layer_rates={}")),
         ("schedules", ("cosine", "peak=0.001, warmup_epochs=1.0, end=0.0")),

@@ -61,8 +61,14 @@ models = st.one_of(
     keys({"name": st.just("mlp")}, hidden=st.lists(counts, max_size=3), dropout=rates, classes=st.integers(2, 9)),
     keys({"layers": lists_of(layers)}, input=st.lists(counts, min_size=1, max_size=4)),
 )
-splits = st.tuples(st.integers(1, 50), st.integers(0, 25), st.integers(0, 25)).map(
+shares = st.tuples(st.integers(1, 50), st.integers(0, 25), st.integers(0, 25)).map(
     lambda parts: {key: n / sum(parts) for key, n in zip(("train", "validation", "test"), parts, strict=True)}
+)
+splits = st.one_of(
+    shares,
+    st.just({"train": 100, "test": 20, "unused": "rest"}),
+    keys({"folds": st.integers(3, 9)}, fold=st.integers(1, 3), test=st.sampled_from([0.2, 50]), seed=counts),
+    keys(stratify=st.booleans(), group=st.just("^([a-z]+)_")),
 )
 augmentations = st.sampled_from([{"shift": 2}, {"rotate": 10}, {"rotate": 0.5}, {"flip": "both"}, {"noise": 1e-3}])
 common = {
@@ -71,12 +77,13 @@ common = {
     "normalize": st.booleans(),
     "augment": st.lists(augmentations, max_size=2),
 }
+class_weights = st.one_of(st.just("balanced"), st.dictionaries(st.text(), positive, min_size=1))
 data = st.one_of(
     keys({"source": st.just("digits")}, **common),
     keys({"source": st.just("npz"), "path": st.text(min_size=1)}, spatial_axes=st.integers(0, 3), **common),
     keys({"source": st.just("npy"), "x": st.text(min_size=1), "y": st.text(min_size=1)}),
     keys({"source": st.just("csv"), "path": st.just("a"), "images": st.text(min_size=1), "labels": st.just("b")}),
-    keys({"source": st.just("sines")}, frequencies=st.just([1, 2]), seed=counts),
+    keys({"source": st.just("sines")}, frequencies=st.just([1, 2]), seed=counts, split=splits, sampling=class_weights),
     keys({"source": st.just("image_folder"), "path": st.text(min_size=1)}, channels=st.sampled_from([1, 3])),
 )
 schedules = st.one_of(

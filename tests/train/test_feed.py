@@ -122,3 +122,26 @@ def test_an_accelerator_takes_images_from_files_in_parts(small, monkeypatch):
     found = Feed(program, experiment, stored(prepared))._examples
     assert found is not None
     np.testing.assert_array_equal(found.x, prepared.dataset.x)
+
+
+@pytest.mark.parametrize("on_device", [True, False])
+def test_an_epoch_that_is_sampled_goes_on_where_it_was_interrupted(small, on_device):
+    """Two steps of the second epoch by one feed, the others by another, as in a run that is resumed."""
+    settings = {"loops_are_fast": lambda *_: True} if on_device else {"resident_bytes": lambda: 0}
+    overrides = ("data.sampling={top: 5}",)
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in settings.items():
+            patch.setattr(feeding, name, value)
+        experiment, prepared, program = program_of(small, *overrides)
+        assert prepared.sampling is not None
+        states = []
+        for stop in (program.steps_per_epoch, 2):
+            feed, state = Feed(program, experiment, prepared), program.initial_state
+            feed.begin(1, state)
+            state = feed.advance(state, 0, stop)
+            if stop < program.steps_per_epoch:
+                feed = Feed(program, experiment, prepared)
+                feed.begin(1, state)
+                state = feed.advance(state, stop, program.steps_per_epoch - stop)
+            states.append(bits(state))
+    assert states[0] == states[1]
