@@ -26,7 +26,7 @@ def source_contradictions(data: DataSpec) -> Iterator[tuple[Path, str]]:
         yield from _masks(data)
     if isinstance(data, Function):
         for key, name in (("frequency", "sine"), ("coefficients", "polynomial")):
-            if key in data.model_fields_set and data.function != name:
+            if getattr(data, key) != type(data).model_fields[key].default and data.function != name:
                 yield ("data", key), f"{key} is for the {name}, and data.function is {data.function}"
 
 
