@@ -28,7 +28,7 @@ from cnnlab.train import checkpoint
 from cnnlab.train.loop import EpochEnd, Progress, Stopped, fit
 from cnnlab.train.state import State
 from cnnlab.train.step import Program, Sizes, compile_program
-from cnnlab.train.stopping import exhausted, watched
+from cnnlab.train.stopping import is_over, watched
 
 
 @dataclass(frozen=True)
@@ -186,7 +186,7 @@ def train(started: Started, signals: StopSignals) -> Generator[Progress | EpochE
     asked = signals.asked_to_stop
     try:
         saver.begin(started.state, started.epoch)
-        if rows and exhausted(rows, stopping):
+        if rows and is_over(rows, stopping):
             return
         for event in fit(started.program, experiment, started.prepared, started.state, started.epoch, asked):
             if isinstance(event, EpochEnd):
@@ -195,7 +195,7 @@ def train(started: Started, signals: StopSignals) -> Generator[Progress | EpochE
                 run.write_log(line(event.row, experiment.train.epochs))
                 saver.epoch_ended(rows, event.state)
             yield event
-            if isinstance(event, EpochEnd) and exhausted(rows, stopping):
+            if isinstance(event, EpochEnd) and is_over(rows, stopping):
                 break
         saver.settle()
     except Diverged as diverged:

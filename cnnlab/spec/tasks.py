@@ -13,9 +13,9 @@ FIGURES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "regression": (("loss", "mae"), ("loss", "mae", "rmse", "r2")),
     "reconstruction": (("loss",), ("loss", "mse", "psnr")),
     "segmentation": (("loss", "accuracy"), ("loss", "accuracy", "mean_iou", "dice")),
-    "perceptron": (("loss", "accuracy"), ("loss", "accuracy", "f1")),
+    "perceptron": (("loss", "accuracy", "errors"), ("loss", "accuracy", "f1")),
 }
-LOWER_IS_BETTER = ("loss", "mae", "rmse", "mse")
+LOWER_IS_BETTER = ("loss", "errors", "mae", "rmse", "mse")
 
 
 class ClassificationTask(Frozen):

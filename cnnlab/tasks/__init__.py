@@ -10,11 +10,13 @@ from cnnlab.spec.schema import Experiment
 from cnnlab.spec.tasks import (
     ClassificationTask,
     MultiLabelTask,
+    PerceptronTask,
     RegressionTask,
     SegmentationTask,
 )
 from cnnlab.tasks.classification import Classification
 from cnnlab.tasks.multi_label import MultiLabel
+from cnnlab.tasks.perceptron import Perceptron
 from cnnlab.tasks.regression import Regression
 from cnnlab.tasks.segmentation import Segmentation
 from cnnlab.tasks.task import Task
@@ -49,6 +51,9 @@ def made(experiment: Experiment, data: Mapping[str, Any]) -> Task:
                 message = f"task.threshold is {task.threshold:g}, and there are {len(classes)} classes"
                 raise SpecError(message, hint="it is for two")
             return Classification(classes, loss, counts, task.threshold)
+        case PerceptronTask():
+            _need(bool(classes), "the perceptron", "classes", targets)
+            return Perceptron(classes, loss)
         case MultiLabelTask():
             found, examples = _target(targets, "labels", task.name), data["counts"]["train"]
             return MultiLabel(tuple(found["names"]), loss, tuple(found["counts"]), examples, task.threshold)

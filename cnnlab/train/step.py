@@ -25,10 +25,12 @@ from cnnlab.optim.optimizers import begun_anew, optimizer
 from cnnlab.optim.schedules import Rate, schedule
 from cnnlab.spec.schema import Experiment
 from cnnlab.tasks import made, task_of
+from cnnlab.tasks.perceptron import Perceptron
 from cnnlab.tasks.task import Outcome, Task
 from cnnlab.train import devices
 from cnnlab.train.freeze import frozen_mask, hold_statistics
 from cnnlab.train.precision import forward, inference
+from cnnlab.train.rosenblatt import rosenblatt_step
 from cnnlab.train.state import State, initial, split
 
 Values = Array | np.ndarray
@@ -128,8 +130,11 @@ def compile_program(experiment: Experiment, sizes: Sizes) -> Program:
     first = None if spec.unfreeze_at_epoch is None else spec.unfreeze_at_epoch * steps
     unfrozen = partial(_train_step, graph, frozen_mask(params, ()), first)
     rest = (transform, experiment, sizes, mesh)
+    trained = partial(step, *rest)
+    if isinstance(sizes.task, Perceptron):
+        trained = partial(rosenblatt_step, experiment, sizes.task, sizes.mean, sizes.std)
     return Program(
-        _compiled(partial(step, *rest), steps, experiment, mesh),
+        _compiled(trained, steps, experiment, mesh),
         None if first is None else _compiled(partial(unfrozen, *rest), steps, experiment, mesh),
         spec.unfreeze_at_epoch,
         jax.jit(partial(_evaluate, graph, experiment, sizes, mesh), compiler_options=kernels.compiler_options()),
