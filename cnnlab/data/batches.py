@@ -24,9 +24,35 @@ def steps_per_epoch(count: int, batch_size: int) -> int:
 
 
 def order(seed: int, epoch: int, count: int) -> np.ndarray:
-    """The permutation of 0 .. count-1 in which an epoch goes through the training split, int64."""
+    """The permutation of 0 .. count-1 in which an epoch goes through `count` examples, int64."""
     key = np.array([seed, epoch], np.uint64)
     return np.random.Generator(np.random.Philox(key=key)).permutation(count)
+
+
+def weighted_order(seed: int, epoch: int, labels: np.ndarray, shares: np.ndarray) -> np.ndarray:
+    """As many places in the training split, whose labels are given, as it has examples, int64: of each class its share.
+
+    A share that is no whole number is rounded up or down at random, so that its mean over epochs is the share
+    (systematic sampling, Madow 1949). A class goes round: no example comes a second time before all have come once.
+    """
+    random = np.random.Generator(np.random.Philox(key=np.array([seed, epoch], np.uint64)))
+    drawable = np.flatnonzero(shares)
+    ends = np.concatenate([[0], np.cumsum(shares[drawable]) * len(labels)])
+    ends[-1] = len(labels)
+    draws = np.diff(np.minimum(np.floor(ends + random.random()), len(labels)).astype(np.int64))
+    drawn = []
+    for label, count in zip(drawable.tolist(), draws.tolist(), strict=True):
+        members = np.flatnonzero(labels == label)
+        drawn += [np.tile(members, count // len(members)), random.permutation(members)[: count % len(members)]]
+    return random.permutation(np.concatenate(drawn))
+
+
+def epoch_order(prepared: Prepared, seed: int, epoch: int) -> np.ndarray:
+    """The places in the training split in which an epoch goes through it: `order`, or `weighted_order`."""
+    train = prepared.splits["train"]
+    if prepared.sampling is None:
+        return order(seed, epoch, len(train))
+    return weighted_order(seed, epoch, prepared.dataset.y[train], prepared.sampling)
 
 
 def training_batch(
@@ -37,7 +63,8 @@ def training_batch(
     The last one is filled up with the first examples of the same order, mask False: batch normalisation sees
     real images, and the loss counts each example once.
     """
-    return _batch(prepared, prepared.splits["train"][order], i, batch_size, targets)
+    y = prepared.dataset.y if targets is None else targets
+    return _batch(prepared.dataset.x, y, prepared.splits["train"][order], i, batch_size)
 
 
 def epoch_places(prepared: Prepared, order: np.ndarray, batch_size: int) -> tuple[np.ndarray, np.ndarray]:
@@ -48,16 +75,16 @@ def epoch_places(prepared: Prepared, order: np.ndarray, batch_size: int) -> tupl
 def evaluation_batches(
     prepared: Prepared, split: str, batch_size: int, targets: np.ndarray | None = None
 ) -> Iterator[Batch]:
-    """All batches of a split in the order of its indices, the last one filled up and masked; as `training_batch`."""
-    indices = prepared.splits[split]
+    """All batches of a split in the order of its indices, the last one filled up and masked; as evaluation sees them,
+    and the `targets` are to be too."""
+    indices, y = prepared.splits[split], prepared.dataset.y if targets is None else targets
     for i in range(steps_per_epoch(len(indices), batch_size)):
-        yield _batch(prepared, indices, i, batch_size, targets)
+        yield _batch(prepared.seen, y, indices, i, batch_size)
 
 
-def _batch(prepared: Prepared, indices: np.ndarray, i: int, batch_size: int, targets: np.ndarray | None) -> Batch:
+def _batch(x: np.ndarray, y: np.ndarray, indices: np.ndarray, i: int, batch_size: int) -> Batch:
     (index,), (mask,) = _places(indices, np.array([i]), batch_size)
-    y = prepared.dataset.y if targets is None else targets
-    return Batch(prepared.dataset.x[index], y[index], mask, index)
+    return Batch(x[index], y[index], mask, index)
 
 
 def _places(indices: np.ndarray, batches: np.ndarray, batch_size: int) -> tuple[np.ndarray, np.ndarray]:

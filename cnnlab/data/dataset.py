@@ -86,6 +86,8 @@ def load(data: Data, base: Path) -> Dataset:
     if isinstance(data, NoData):
         raise DataError("the spec has no data", where="data", hint="give data.source; 'cnnlab list sources' shows all")
     where = data.where
+    if data.split is not None and data.split.column is not None:
+        data = data.model_copy(update={"split_column": data.split.column})
     dataset = SOURCES[data.source](data, base)
     dataset = check(dataset if data.classes is None else only_classes(dataset, data.classes, where), where)
     if data.resize is not None:

@@ -10,7 +10,7 @@ from cnnlab.data.dataset import Dataset, Target, find
 from cnnlab.data.encoded import decode_bytes
 from cnnlab.data.memory import check_fits
 from cnnlab.errors import DataError, did_you_mean
-from cnnlab.spec.data import HuggingFace
+from cnnlab.spec.records import HuggingFace
 
 SPLITS = {"train": "train", "val": "validation", "valid": "validation", "validation": "validation", "test": "test"}
 AGAIN = "save it again with save_to_disk"

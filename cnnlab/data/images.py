@@ -78,8 +78,10 @@ def decode_all(
     return x
 
 
-def crop(pixels: np.ndarray, size: tuple[int, ...], resize: int | None, interpolation: str) -> np.ndarray:
-    """uint8 [height, width, channel] -> its centre of `size`, the shorter side first resized to `resize`.
+def crop(
+    pixels: np.ndarray, size: tuple[int, ...], resize: int | tuple[int, ...] | None, interpolation: str
+) -> np.ndarray:
+    """uint8 [height, width, channel] -> its centre of `size`, the shorter side or the whole first resized to `resize`.
 
     As torchvision's Resize and CenterCrop do it on an image of Pillow's; what lacks to `size` is black. Without
     `resize` the whole is resized to `size`.
@@ -91,7 +93,8 @@ def crop(pixels: np.ndarray, size: tuple[int, ...], resize: int | None, interpol
         image = image.resize((width, height), method)
     else:
         short = min(image.size)
-        image = image.resize(tuple(int(resize * side / short) for side in image.size), method)  # type: ignore[arg-type]
+        new = resize[::-1] if isinstance(resize, tuple) else tuple(int(resize * side / short) for side in image.size)
+        image = image.resize(new, method)  # type: ignore[arg-type]
         left, top = _before(image.width, width), _before(image.height, height)
         image = image.crop((left, top, left + width, top + height))
     return np.asarray(image).reshape(height, width, pixels.shape[-1])

@@ -47,9 +47,10 @@ def read_batch(path: Path) -> np.ndarray:
 
 
 def read_cropped(
-    path: Path, channels: int, size: tuple[int, ...], resize: int | None, interpolation: str
+    path: Path, channels: int, size: tuple[int, ...], resize: int | tuple[int, ...] | None, interpolation: str
 ) -> np.ndarray:
-    """One image as uint8 [1, height, width, channel]: its shorter side resized to `resize`, its centre cut out.
+    """One image as uint8 [1, height, width, channel]: its shorter side or the whole resized to `resize`, its
+    centre cut out.
 
     Without `resize` it is resized to `size` as a whole. Raises DataError where the file is no image.
     """

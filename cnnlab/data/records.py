@@ -13,7 +13,7 @@ from cnnlab.data.memory import check_fits
 from cnnlab.data.npz import with_channels
 from cnnlab.data.tfrecord import read_records
 from cnnlab.errors import DataError, did_you_mean
-from cnnlab.spec.data import RecordSource
+from cnnlab.spec.records import RecordSource
 
 SPLIT = re.compile(r"(?:^|[-_.])(train|val|validation|valid|test)(?=[-_.])")
 SPLITS = {"train": "train", "val": "validation", "valid": "validation", "validation": "validation", "test": "test"}

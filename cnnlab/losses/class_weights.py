@@ -43,6 +43,8 @@ def _factors(
     if factors is None:
         return None
     if factors == "balanced":
+        if len(balanced) != len(names):
+            raise ValueError(f"{len(balanced)} counts for {len(names)} names")
         return balanced.astype(np.float32)
     for name in factors:
         if name not in names:

@@ -9,7 +9,7 @@ from jaxtyping import Bool, Shaped
 from cnnlab.errors import DataError
 from cnnlab.metrics.ranking import Curve, average_precision, precision_recall_curve, roc_auc, roc_curve
 from cnnlab.report.labels import short
-from cnnlab.report.style import FAINT_LINE, INK, LINE, QUIET, TRAIN, VALIDATION, new_figure, png
+from cnnlab.report.style import LINE, QUIET, TRAIN, VALIDATION, new_figure, png
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -28,7 +28,7 @@ def roc_png(
 ) -> bytes:
     """True over false positive rate for each name, with the area under it and the coin's diagonal.
 
-    Names whose area is undefined are listed, not drawn. Raises DataError where that is all of them.
+    Names whose area is undefined are counted, not drawn. Raises DataError where that is all of them.
     """
 
     def frame(axes: "Axes") -> None:
@@ -49,7 +49,7 @@ def precision_recall_png(
 ) -> bytes:
     """Precision over recall for each name, with its average precision; a step a threshold, nothing between them.
 
-    Names without an example are listed, not drawn. Raises DataError where that is all of them.
+    Names without an example are counted, not drawn. Raises DataError where that is all of them.
     """
 
     def frame(axes: "Axes") -> None:
@@ -89,9 +89,9 @@ def _picture(
     named = drawn if few else drawn[:NAMED_OF_MANY]
     how: dict[str, Any] = {"drawstyle": "steps-pre"} if steps else {}
     with new_figure() as figure:
-        figure.set_size_inches(7.6, 4.9)
-        figure.set_layout_engine("constrained", w_pad=0.1, h_pad=0.08)
-        axes = figure.subplots()
+        # The square alone fills the figure; saving it "tight" adds what stands around, however wide.
+        figure.set_size_inches(4.5, 4.5)
+        axes = figure.add_axes((0, 0, 1, 1))
         for _, curve, _ in drawn[len(named) :]:
             axes.plot(curve.x, curve.y, color=LINE, linewidth=0.7, **how)
         for i, (name, curve, area) in list(enumerate(named))[::-1]:
@@ -105,10 +105,12 @@ def _picture(
         handles, labels = axes.get_legend_handles_labels()
         ours = len(named)
         head = figure_name if few else f"{figure_name}, the lowest {ours} of {len(drawn)}"
-        figure.legend(
+        axes.legend(
             [*handles[:ours][::-1], *handles[ours:]],
             [*labels[:ours][::-1], *labels[ours:]],
-            loc="outside right upper",
+            loc="upper left",
+            bbox_to_anchor=(1.03, 1.015),
+            borderaxespad=0,
             frameon=False,
             fontsize=9.5,
             title=head,
@@ -119,15 +121,10 @@ def _picture(
         axes.set_title(title, loc="left", size=13, pad=22, parse_math=False)
         note = f"mean {figure_name} {mean:.4f} over {len(drawn)} of {len(names)} classes"
         axes.annotate(note, (0, 1), (0, 7), "axes fraction", "offset points", color=QUIET, size=10)
-        return png(figure, tight=False)
+        return png(figure, tight=True)
 
 
 def _square(axes: "Axes") -> None:
     axes.set_xlim(-0.015, 1.015)
     axes.set_ylim(-0.015, 1.015)
-    axes.set_aspect("equal")
-    axes.set_anchor("NW")
     axes.tick_params(length=0)
-    for spine in axes.spines.values():
-        spine.set_color(FAINT_LINE)
-    axes.xaxis.label.set_color(INK)

@@ -39,4 +39,5 @@ def reliability_png(found: Reliability, split: str) -> bytes:
         below.yaxis.set_major_formatter(lambda value, _: f"{100 * value:.3g} %")
         for panel in (axes, below):
             panel.tick_params(length=0)
+        below.tick_params(axis="x", pad=6)
         return png(figure, tight=False)

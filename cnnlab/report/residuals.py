@@ -9,7 +9,7 @@ from jaxtyping import Shaped
 from cnnlab.errors import DataError
 from cnnlab.metrics.regression import regression_report
 from cnnlab.report.labels import short
-from cnnlab.report.style import QUIET, TRAIN, VALIDATION, new_figure, png
+from cnnlab.report.style import INK, QUIET, TRAIN, VALIDATION, new_figure, png
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -63,7 +63,7 @@ def _cloud(axes: "Axes", truth: np.ndarray, predicted: np.ndarray) -> None:
     low, high = min(truth.min(), predicted.min()), max(truth.max(), predicted.max())
     margin = 0.04 * (high - low) or 1.0
     ends = (low - margin, high + margin)
-    axes.plot(ends, ends, color=QUIET, linewidth=1.1, linestyle=(0, (4, 3)))
+    axes.plot(ends, ends, color=INK, linewidth=1.1, linestyle=(0, (4, 3)), zorder=3)
     axes.set_xlim(ends)
     axes.set_ylim(ends)
     axes.set_xlabel("true")
@@ -74,7 +74,7 @@ def _cloud(axes: "Axes", truth: np.ndarray, predicted: np.ndarray) -> None:
 def _histogram(axes: "Axes", residuals: np.ndarray) -> None:
     bins = int(np.clip(2 * len(residuals) ** (1 / 3), 5, 60))  # Rice's rule
     axes.hist(residuals, bins=bins, color=TRAIN, edgecolor="white", linewidth=0.6)
-    axes.axvline(0, color=QUIET, linewidth=1.1, linestyle=(0, (4, 3)))
+    axes.axvline(0, color=INK, linewidth=1.1, linestyle=(0, (4, 3)))
     axes.axvline(residuals.mean(), color=VALIDATION, linewidth=1.6, label=f"mean {residuals.mean():.3g}")
     axes.legend(loc="upper right", frameon=False, fontsize=9.5)
     axes.set_xlabel("predicted - true")

@@ -1,11 +1,12 @@
 """What a spec's `data` may say: where examples come from, how they are split, resized and augmented."""
 
-from typing import Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
 from cnnlab.spec.augment import Augmentation
+from cnnlab.spec.balance import ClassWeights
 from cnnlab.spec.split import Split
 from cnnlab.spec.types import (
     Bool,
@@ -15,6 +16,7 @@ from cnnlab.spec.types import (
     PositiveInt,
     Str,
     whole_number,
+    words_or,
 )
 
 
@@ -44,9 +46,21 @@ class DataSpec(Frozen):
     )
     split: Split | None = Field(default=None, description="default: 0.7, 0.15, 0.15 of what the source leaves open")
     resize: PerAxis | None = Field(default=None, description="size of every spatial axis, or one per axis")
+    crop: PerAxis | None = Field(
+        default=None, description="the centre of this size, cut out after resize; random crops of training have it too"
+    )
     normalize: Bool = Field(default=True, description="mean 0 and deviation 1 per channel, as in the training split")
-    batch_size: PositiveInt = Field(default=64, description="default: 64, or all of a smaller training split")
+    if TYPE_CHECKING:
+        batch_size: int = 64  # `all` too, until the data is known
+    else:
+        batch_size: words_or(Literal["all"], PositiveInt, "a whole number") = Field(
+            default=64, description="default: 64, or all of a smaller training split"
+        )
     augment: tuple[Augmentation, ...] = ()
+    sampling: ClassWeights | None = Field(
+        default=None,
+        description="balanced, or class: weight (1 where it is not named); default: each example once an epoch",
+    )
 
     @property
     def where(self) -> str:
@@ -210,42 +224,3 @@ class Hdf5(ArraySource):
     y: Str = "y"
     x_test: Str = Field(default="x_test", description="used where it is there, as y_test and classes are")
     y_test: Str = "y_test"
-
-
-class RecordSource(FileSource):
-    """Records of tf.train.Example: the bytes of an image file, raw values or numbers, and a label.
-
-    `path` is a file or a folder of such; -train, -validation, -test in a file's name make splits.
-    """
-
-    image: Str = Field(default="image", description="the feature with the image, its values or the numbers")
-    label: Str = Field(default="label", description="the feature with a whole number from 0, or text")
-    shape: Annotated[tuple[PositiveInt, ...], Field(min_length=1, max_length=4)] | None = Field(
-        default=None, description="[*spatial, channel] of values without a header"
-    )
-    dtype: Literal["uint8", "float32"] = Field(default="uint8", description="of values without a header")
-    channels: Channels = 3
-
-
-class TFRecord(RecordSource):
-    """TFRecord files, as TensorFlow and TensorFlow Datasets write them; their checksums are held against them."""
-
-    tags = ("tfrecord",)
-    source: Literal["tfrecord"]
-
-
-class ArrayRecord(RecordSource):
-    """ArrayRecord files, as Grain reads them."""
-
-    tags = ("array_record",)
-    source: Literal["array_record"]
-
-
-class HuggingFace(FileSource):
-    """A data set of Hugging Face's `datasets`, as save_to_disk writes it: a folder of Arrow files."""
-
-    tags = ("huggingface",)
-    source: Literal["huggingface"]
-    image: Str = Field(default="image", description="the column of images")
-    label: Str = Field(default="label", description="the column of classes, or of numbers to predict")
-    channels: Channels = 3

@@ -39,9 +39,11 @@ def rosenblatt(experiment: Experiment) -> Iterator[tuple[Path, str]]:
     yield from _optimizer(experiment)
     if experiment.data.augment:
         yield ("data", "augment"), "an epoch without an error says nothing of inputs that change; leave it out"
+    if experiment.data.sampling is not None:
+        yield ("data", "sampling"), "an epoch without an error says nothing of examples that it left out; leave it out"
     if experiment.precision != "float32":
         yield ("precision",), f"the perceptron's rule is computed in float32, not in {experiment.precision}"
-    if getattr(experiment.train, "average", None) is not None:
+    if experiment.train.average is not None:
         yield ("train", "average"), "the perceptron's rule takes no average of its weights; leave it out"
     for key in ("l1", "l2"):
         if experiment.loss is not None and getattr(experiment.loss, key):

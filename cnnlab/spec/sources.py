@@ -1,19 +1,16 @@
 """All data sources that a spec may name, in the order in which `cnnlab list sources` shows them."""
 
 from cnnlab.spec.data import (
-    ArrayRecord,
     Cifar10,
     Cifar100,
     Csv,
     DataSpec,
     Digits,
     Hdf5,
-    HuggingFace,
     Idx,
     ImageFolder,
     Npy,
     Npz,
-    TFRecord,
 )
 from cnnlab.spec.generators import (
     DigitScenes,
@@ -26,6 +23,7 @@ from cnnlab.spec.generators import (
     Spirals,
     TwoMoons,
 )
+from cnnlab.spec.records import ArrayRecord, HuggingFace, TFRecord
 
 GENERATORS: tuple[type[Generator], ...] = (TwoMoons, Spirals, Gaussians, Sines, Shapes, Spheres, DigitScenes, Function)
 SOURCES: tuple[type[DataSpec], ...] = (

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from cnnlab.data.augment import check_mixtures
 from cnnlab.data.prepare import Prepared, describe_task_data
 from cnnlab.errors import SpecError
 from cnnlab.spec.losses import default_loss, misfits
@@ -31,6 +32,7 @@ _OF_TARGETS = {
 def task_of(experiment: Experiment, prepared: Prepared) -> Task:
     """What the spec asks for, or what the data is for where it asks for nothing. Raises SpecError and DataError."""
     task = made(experiment, describe_task_data(prepared))
+    check_mixtures(experiment.data.augment, task.target)
     if isinstance(task, Regression):
         task.check_targets(task.targets(prepared.dataset), experiment.data.where)
     return task

@@ -16,7 +16,9 @@ from jax import Array
 from jaxtyping import Bool, Float
 
 from cnnlab.data.dataset import Dataset
+from cnnlab.losses.chosen import penalty
 from cnnlab.metrics.bootstrap import Statistic, intervals
+from cnnlab.spec.losses import Loss
 from cnnlab.spec.tasks import FIGURES
 
 Sums = Mapping[str, Array | np.ndarray]
@@ -57,6 +59,7 @@ class Task(ABC):
     name: ClassVar[str]
     target: ClassVar[str]  # "class", or the name of a target of the dataset
     names: tuple[str, ...]
+    loss: Loss
 
     @property
     def trained(self) -> tuple[str, ...]:
@@ -98,8 +101,8 @@ class Task(ABC):
         """The loss of each example, and what training lowers: the same, or with what auxiliary outputs add."""
 
     def penalty(self, model: nnx.Module, x: Array) -> Float[Array, ""] | float:
-        """What training lowers beside the mean objective."""
-        return 0.0
+        """What training lowers beside the mean objective: here the loss's l1 and l2 of the weights."""
+        return penalty(self.loss, nnx.state(model, nnx.Param))
 
     def zero(self) -> dict[str, np.ndarray]:
         """The sums of an epoch before its first batch."""

@@ -6,7 +6,7 @@ from typing import Any
 
 import jax
 
-from cnnlab.data.batches import Batch, epoch_places, order, training_batch
+from cnnlab.data.batches import Batch, epoch_order, epoch_places, training_batch
 from cnnlab.data.prepare import Prepared
 from cnnlab.spec.schema import Experiment
 from cnnlab.train import devices
@@ -52,7 +52,7 @@ class Feed:
     def begin(self, epoch: int, state: State) -> None:
         """Makes the epoch's order; `advance` then goes along it. The state is any that the steps may be given."""
         started = time.perf_counter()
-        self._order = order(self._seed, epoch, self._prepared.counts["train"])
+        self._order = epoch_order(self._prepared, self._seed, epoch)
         self._steps, self._ready = self._program.steps_of(epoch), None
         if self._examples is not None:
             places = epoch_places(self._prepared, self._order, self._batch_size)
@@ -72,7 +72,7 @@ class Feed:
             return self._steps.many(state, *self._resident, count)
         for i in range(first, first + count):
             batch = self._batch(i) if self._ready is None else self._ready
-            state = self._steps.one(state, batch.x, batch.y, batch.mask)
+            state = self._steps.one(state, *batch)
             # The device is at work, and the next batch is made meanwhile.
             self._ready = self._batch(i + 1) if i + 1 < self._program.steps_per_epoch else None
         return state
@@ -82,7 +82,7 @@ class Feed:
         if self._examples is not None:
             return self._steps.many.lower(state, *self._resident, 1)  # type: ignore[attr-defined]
         batch = self._batch(0)
-        return self._steps.one.lower(state, batch.x, batch.y, batch.mask)  # type: ignore[attr-defined]
+        return self._steps.one.lower(state, *batch)  # type: ignore[attr-defined]
 
     def _batch(self, i: int) -> Batch:
         started = time.perf_counter()

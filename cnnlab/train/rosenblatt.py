@@ -4,19 +4,21 @@ Rosenblatt, "The perceptron" (1958) and "Principles of neurodynamics" (1962); th
 separates: Novikoff, "On convergence proofs for perceptrons" (1962).
 """
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import Array
 from jaxtyping import Bool, Float, Int
 
-from cnnlab.data.augment import scale
 from cnnlab.spec.schedules import Schedule
 from cnnlab.spec.schema import Experiment
 from cnnlab.tasks.perceptron import Perceptron
+from cnnlab.train.augmented import augmented
 from cnnlab.train.state import State
+
+if TYPE_CHECKING:
+    from cnnlab.train.step import Sizes
 
 Layer = dict[str, Array]
 """The one layer's "kernel" [input, unit] and "bias" [unit], if it has one: less the threshold."""
@@ -60,16 +62,17 @@ def learnt(
 
 def rosenblatt_step(
     experiment: Experiment,
-    task: Perceptron,
-    mean: np.ndarray,
-    std: np.ndarray,
+    sizes: "Sizes",
     state: State,
     x: Array,
     y: Int[Array, " batch"],
     mask: Bool[Array, " batch"],
+    index: Int[Array, " batch"],
 ) -> State:
-    """One batch in its order: x [batch, *space, channel], y and mask [batch]. Devices that share it do the same."""
-    inputs = ((scale(x) - mean) / std).reshape(len(x), -1)
+    """One batch in its order: x [batch, *space, channel], the others [batch]. Devices that share it do the same."""
+    task = sizes.task
+    assert isinstance(task, Perceptron)
+    inputs = augmented(experiment, sizes, state.step, x, y, index).x.reshape(len(x), -1)  # normalised, and no more
     ((name, layer),) = state.params.items()
     layer, scores = learnt(layer, inputs, y, mask, constant_rate(experiment))
     losses = task.losses(scores, y)

@@ -117,7 +117,9 @@ def test_binary_cross_entropy_of_two_classes_is_their_cross_entropy():
     balanced = chosen.of_classes(loss("binary_cross_entropy", positive_weights="balanced"), ("no", "yes"), COUNTS[:2])
     expected = classification.cross_entropy(two, labels, class_weights=jnp.array([1.0, 2.0]))
     np.testing.assert_allclose(balanced(two, labels), expected, rtol=1e-5)
-    with pytest.raises(SpecError, match=r"^loss\.name: binary_cross_entropy is of two classes, and there are 3"):
+    with pytest.raises(
+        SpecError, match=r"^loss.name: binary_cross_entropy is of two classes, and there are 3; use cro"
+    ):
         chosen.of_classes(loss("binary_cross_entropy"), CLASSES, COUNTS)
 
 

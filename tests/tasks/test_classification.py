@@ -181,7 +181,7 @@ def test_a_step_with_auxiliary_classifiers_against_numpy(monkeypatch):
     rate = float(program.rate(jnp.int32(0)))
     assert rate == 1
     before = program.evaluate(program.initial_state.params, program.initial_state.stats, x, labels)
-    after = program.first.one(program.initial_state, x, labels, mask)
+    after = program.first.one(program.initial_state, x, labels, mask, np.arange(BATCH))
     for name, gradient in wanted.items():
         np.testing.assert_allclose(after.params[name], weights[name] - rate * gradient, atol=1e-5, err_msg=name)
     assert PLAIN.means(after.sums)["loss"] == pytest.approx(losses["head"][mask].mean(), rel=1e-5), (
@@ -189,3 +189,22 @@ def test_a_step_with_auxiliary_classifiers_against_numpy(monkeypatch):
     )
     np.testing.assert_allclose(before.values["loss"], losses["head"], rtol=1e-5)  # evaluation has no others
     assert np.array_equal(before.values["predicted"], (h @ weights["head"]).argmax(-1))
+
+
+# ---------------------------------------------------------------- what the loss may ask for
+
+
+def test_balanced_weights_come_from_the_counts_and_penalties_from_the_weights():
+    logits, labels = jnp.asarray(scores(0)), jnp.arange(BATCH) % CLASSES
+    counts = tuple(range(1, CLASSES + 1))
+    plain, asked = CrossEntropy(), CrossEntropy(class_weights="balanced", l2=0.5)
+    weighted = Classification(NAMES, asked, counts=counts)
+    each = sum(counts) / (CLASSES * np.array(counts))
+    expected = each[np.asarray(labels)] * Classification(NAMES, plain).losses(logits, labels)
+    np.testing.assert_allclose(weighted.losses(logits, labels), expected, rtol=1e-5)
+    layer = nnx.Linear(3, 2, rngs=nnx.Rngs(0))
+    assert Classification(NAMES, plain).penalty(layer, jnp.zeros(1)) == 0
+    squares = float((layer.kernel[...] ** 2).sum())
+    assert float(weighted.penalty(layer, jnp.zeros(1))) == pytest.approx(0.25 * squares)
+    with pytest.raises(ValueError, match=r"^0 counts for 5 names$"):
+        Classification(NAMES, asked).losses(logits, labels)

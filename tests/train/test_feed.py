@@ -70,3 +70,26 @@ def test_where_memory_is_short_examples_stay_on_the_host(small, monkeypatch):
     for limit, inside in ((prepared.dataset.x.nbytes, True), (prepared.dataset.x.nbytes - 1, False)):
         monkeypatch.setattr(feeding, "resident_bytes", lambda limit=limit: limit)
         assert (Feed(program, experiment, prepared)._examples is not None) is inside
+
+
+@pytest.mark.parametrize("on_device", [True, False])
+def test_an_epoch_that_is_sampled_goes_on_where_it_was_interrupted(small, on_device):
+    """Two steps of the second epoch by one feed, the others by another, as in a run that is resumed."""
+    settings = {"loops_are_fast": lambda *_: True} if on_device else {"resident_bytes": lambda: 0}
+    overrides = ("data.sampling={top: 5}",)
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in settings.items():
+            patch.setattr(feeding, name, value)
+        experiment, prepared, program = program_of(small, *overrides)
+        assert prepared.sampling is not None
+        states = []
+        for stop in (program.steps_per_epoch, 2):
+            feed, state = Feed(program, experiment, prepared), program.initial_state
+            feed.begin(1, state)
+            state = feed.advance(state, 0, stop)
+            if stop < program.steps_per_epoch:
+                feed = Feed(program, experiment, prepared)
+                feed.begin(1, state)
+                state = feed.advance(state, stop, program.steps_per_epoch - stop)
+            states.append(bits(state))
+    assert states[0] == states[1]
