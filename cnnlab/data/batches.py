@@ -1,11 +1,22 @@
 """Batches of one shape, each a function of (seed, epoch, number) alone: resuming needs no state."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 import numpy as np
 
 from cnnlab.data.prepare import Prepared
+
+Targets = np.ndarray | Mapping[str, np.ndarray]
+"""What there is to learn of each example: [example, ...], or several of that by their kinds, as in
+`Dataset.targets`."""
+
+
+def taken(targets: Targets, rows: np.ndarray) -> Targets:
+    """The targets of these rows: their places, or True for each that is wanted."""
+    if isinstance(targets, Mapping):
+        return {kind: values[rows] for kind, values in targets.items()}
+    return targets[rows]
 
 
 class Batch(NamedTuple):
@@ -13,7 +24,7 @@ class Batch(NamedTuple):
     example that counts, False for one that only fills up; index [batch], int32, the examples' places in the dataset."""
 
     x: np.ndarray
-    y: np.ndarray
+    y: Targets
     mask: np.ndarray
     index: np.ndarray  # pyright: ignore[reportIncompatibleMethodOverride]  (tuple.index is not needed)
 
@@ -56,7 +67,7 @@ def epoch_order(prepared: Prepared, seed: int, epoch: int) -> np.ndarray:
 
 
 def training_batch(
-    prepared: Prepared, order: np.ndarray, i: int, batch_size: int, targets: np.ndarray | None = None
+    prepared: Prepared, order: np.ndarray, i: int, batch_size: int, targets: Targets | None = None
 ) -> Batch:
     """The `i`-th batch of an epoch, always `batch_size` rows; its y out of `targets` [example, ...], or the classes.
 
@@ -73,7 +84,7 @@ def epoch_places(prepared: Prepared, order: np.ndarray, batch_size: int) -> tupl
 
 
 def evaluation_batches(
-    prepared: Prepared, split: str, batch_size: int, targets: np.ndarray | None = None
+    prepared: Prepared, split: str, batch_size: int, targets: Targets | None = None
 ) -> Iterator[Batch]:
     """All batches of a split in the order of its indices, the last one filled up and masked; as evaluation sees them,
     and the `targets` are to be too."""
@@ -82,9 +93,9 @@ def evaluation_batches(
         yield _batch(prepared.seen, y, indices, i, batch_size)
 
 
-def _batch(x: np.ndarray, y: np.ndarray, indices: np.ndarray, i: int, batch_size: int) -> Batch:
+def _batch(x: np.ndarray, y: Targets, indices: np.ndarray, i: int, batch_size: int) -> Batch:
     (index,), (mask,) = _places(indices, np.array([i]), batch_size)
-    return Batch(x[index], y[index], mask, index)
+    return Batch(x[index], taken(y, index), mask, index)
 
 
 def _places(indices: np.ndarray, batches: np.ndarray, batch_size: int) -> tuple[np.ndarray, np.ndarray]:

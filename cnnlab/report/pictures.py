@@ -13,6 +13,7 @@ from cnnlab.report.ranking_curves import precision_recall_png, roc_png
 from cnnlab.report.reliability_diagram import reliability_png
 from cnnlab.report.residuals import residuals_png
 from cnnlab.tasks.classification import Classification, predictions
+from cnnlab.tasks.heads import SeveralHeads
 from cnnlab.tasks.multi_label import MultiLabel
 from cnnlab.tasks.regression import Regression
 from cnnlab.tasks.segmentation import Segmentation
@@ -40,6 +41,12 @@ def pictures(task: Task, report: dict[str, Any], found: Found) -> dict[str, byte
             return {
                 "overlays.png": overlays_png(found.shown, task.names, split),
                 "confusion_matrix.png": confusion_matrix_png(report),
+            }
+        case SeveralHeads():
+            return {
+                f"{head.name}/{name}": picture
+                for head in task.heads
+                for name, picture in pictures(head.task, report["heads"][head.name], task.found_by(head, found)).items()
             }
     return {}
 

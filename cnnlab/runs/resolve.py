@@ -32,7 +32,7 @@ def resolve(experiment: Experiment, prepared: Prepared, task: Task) -> Experimen
         update["batch_size"] = min(experiment.data.batch_size, prepared.counts["train"])
     data = experiment.data.model_copy(update=update)
     check_updates(experiment, steps_per_epoch(prepared.counts["train"], data.batch_size))
-    sizes = {"input": prepared.input_shape, "classes": task.outputs}
+    sizes = {"input": prepared.input_shape, "classes": task.classes}
     model = experiment.model
     model = model.model_copy(update={key: size for key, size in sizes.items() if getattr(model, key) is None})
     return experiment.model_copy(update={"data": data, "model": model})

@@ -40,11 +40,10 @@ def augmented(experiment: Experiment, sizes: "Sizes", epoch: Array, x: Array, y:
     """A batch by the spec's `augment`, cut to the network's input and normalised; index: [batch], in the dataset."""
     entries, target = experiment.data.augment, sizes.task.target
     keys = example_keys(experiment.seed, epoch, index)
-    targets = y if isinstance(y, Mapping) else {target: y}
+    targets = dict(y) if isinstance(y, Mapping) else {target: y}
     sample = Sample(scale(x), targets.get("mask"), targets.get("boxes"))
     sample = centre_crop(augment(sample, keys, entries, sizes.std), sizes.input_shape[:-1])
-    along = {"mask": sample.mask, "boxes": sample.boxes}
-    targets = {kind: values if along.get(kind) is None else along[kind] for kind, values in targets.items()}
+    targets |= {kind: along for kind in ("mask", "boxes") if (along := getattr(sample, kind)) is not None}
     moved = targets if isinstance(y, Mapping) else targets[target]
     if not any(entry.mixup or entry.cutmix for entry in entries):
         return Augmented((sample.x - sizes.mean) / sizes.std, moved, None, None)

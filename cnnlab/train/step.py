@@ -1,6 +1,6 @@
 """The compiled functions of a run: steps of training, one batch of evaluation."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
@@ -20,7 +20,6 @@ from cnnlab.data.prepare import Prepared
 from cnnlab.layers import recompute
 from cnnlab.layers.initialize import Initializer
 from cnnlab.layers.mode import Mode
-from cnnlab.models import build
 from cnnlab.optim.schedules import Rate
 from cnnlab.spec.schema import Experiment
 from cnnlab.tasks import made, task_of
@@ -33,6 +32,7 @@ from cnnlab.train.precision import forward, inference
 from cnnlab.train.rosenblatt import rosenblatt_step
 from cnnlab.train.state import State, initial, split
 from cnnlab.train.update import Update
+from cnnlab.weights.fork import network_for
 
 Values = Array | np.ndarray
 
@@ -40,11 +40,15 @@ Values = Array | np.ndarray
 UNREASONABLE = 1000.0
 
 
+Targets = Values | Mapping[str, Array] | Mapping[str, np.ndarray]
+"""What is learnt of each example, [example, ...]; for several heads by the targets' kinds."""
+
+
 class Examples(NamedTuple):
     """All examples of a source on the device: x [example, *space, channel], y [example, ...], the task's target."""
 
     x: Array
-    y: Array
+    y: Targets
 
 
 class Steps(NamedTuple):
@@ -55,7 +59,7 @@ class Steps(NamedTuple):
     `examples[places[i]]`, with places and mask [step of the epoch, batch].
     """
 
-    one: Callable[[State, Values, Values, Values, Values], State]
+    one: Callable[[State, Values, Targets, Values, Values], State]
     many: Callable[[State, Examples, Values, Values, int], State]
 
 
@@ -70,7 +74,7 @@ class Program:
     first: Steps
     unfrozen: Steps | None
     unfreeze_at_epoch: int | None
-    evaluate: Callable[[Any, Any, Values, Values], Outcome]
+    evaluate: Callable[[Any, Any, Values, Targets], Outcome]
     host_state: State
     steps_per_epoch: int
     update: Update
@@ -131,7 +135,7 @@ def compile_program(experiment: Experiment, sizes: Sizes, rate: Rate | None = No
     """
     kernels.enable()
     spec = experiment.model
-    model = build(spec, sizes.input_shape, sizes.task.outputs, init=Initializer(experiment.seed))
+    model = network_for(spec, sizes.input_shape, sizes.task, init=Initializer(experiment.seed))
     graph, params, stats = split(model)
     hold_statistics(model, spec.freeze)
     frozen_graph, *_ = split(model)
@@ -187,7 +191,7 @@ def _train_step(
     mesh: Mesh | None,
     state: State,
     x: Array,
-    y: Array,
+    y: Any,
     mask: Array,
     index: Array,
 ) -> State:
@@ -237,7 +241,7 @@ def _evaluate(
     params: Any,
     stats: Any,
     x: Array,
-    y: Array,
+    y: Any,
 ) -> Outcome:
     """What the model says of one batch, padding included."""
     model = nnx.merge(graph, params, stats)
