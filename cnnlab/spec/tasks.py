@@ -135,7 +135,7 @@ class HeadsTask(Frozen):
 
     tags = ("heads",)
     name: Literal["heads"]
-    heads: Annotated[dict[Name, HeadSpec], Field(min_length=2)]
+    heads: Annotated[dict[Name, HeadSpec], Field(min_length=1)]
 
 
 TASKS: tuple[type[Frozen], ...] = (

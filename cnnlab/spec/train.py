@@ -35,13 +35,13 @@ def _not_of_test(metric: Any) -> Any:
 
 
 def _or_of_head(metric: Any, known: Callable[[Any], str]) -> str:
-    """A figure of a head, `validation/<head>/<figure>`; whether there is such a head, the task says."""
-    if isinstance(metric, str) and _OF_HEAD.fullmatch(metric) and _OF_HEAD.sub(r"\1/\2", metric) in METRICS:
+    """A figure of a head, `validation/<head>/<figure>`; whether there is such a one, the task says."""
+    if isinstance(metric, str) and _OF_HEAD.fullmatch(metric):
         return metric
     return known(metric)
 
 
-_OF_HEAD = re.compile(r"(train|validation)/[A-Za-z_][A-Za-z0-9_]*/([a-z0-9_]+)")
+_OF_HEAD = re.compile(r"(train|validation)/[A-Za-z_][A-Za-z0-9_]*/[a-z0-9_]+")
 if TYPE_CHECKING:
     Metric = str
 else:
