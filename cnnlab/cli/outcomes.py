@@ -10,6 +10,8 @@ from rich.text import Text
 from cnnlab.cli.render import UNBOUNDED, console_for, show, table
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from cnnlab.report.results import Outcome
 
 MATRIX_UP_TO = 20  # classes; beyond, the most frequent confusions are listed
@@ -31,13 +33,29 @@ ROWS = {
 
 def outcome(found: "Outcome") -> None:
     """The tables of a split, and where the rest is."""
+    report, console = found.report, console_for(sys.stdout)
+    console.print(Text(f"{report['split']}: {report['n']:,} examples, {found.which} step {found.step}{_chosen(found)}"))
+    for name, part in report.get("heads", {}).items():
+        console.print(Text(f"\n{name}: {part['task'].replace('_', ' ')}, weight {report['weights'][name]:g}"))
+        _tables(part, console)
+    if "heads" in report:
+        console.print(Text(f"loss {_figure(report['loss'])}, the sum of the heads' by their weights\n"))
+    else:
+        _tables(report, console)
+    folder = "eval/" + (report["split"] if found.which == "best" else f"{report['split']}-{found.which}")
+    console.print(Text(f"run   {found.run}"))
+    console.print(Text(f"look  {found.run}/figures/curves.png"))
+    for name in found.pictures:
+        console.print(Text(f"      {found.run}/{folder}/{name}"))
+    console.print(Text(f"more  cnnlab eval {found.run} --split train"))
+
+
+def _tables(report: dict[str, Any], console: "Console") -> None:
+    """The tables of one task."""
     from cnnlab.metrics.confusion import undefined_notes
     from cnnlab.metrics.majority import constant_guess
 
-    report, console = found.report, console_for(sys.stdout)
-    task = report.get("task", "classification")
-    console.print(Text(f"{report['split']}: {report['n']:,} examples, {found.which} step {found.step}{_chosen(found)}"))
-    sentences: list[str] = []
+    task, sentences = report.get("task", "classification"), list[str]()
     classifies = "confusion_matrix" in report and "support" in report["per_class"][0]
     if classifies:
         show(console, table(("class", "precision", "recall", "f1", "support"), _class_rows(report), foot=3))
@@ -54,12 +72,6 @@ def outcome(found: "Outcome") -> None:
         show(console, _figures(report), apart=bool(sentences))
     if classifies:
         show(console, _confusion(report), apart=False)
-    folder = "eval/" + (report["split"] if found.which == "best" else f"{report['split']}-{found.which}")
-    console.print(Text(f"run   {found.run}"))
-    console.print(Text(f"look  {found.run}/figures/curves.png"))
-    for name in found.pictures:
-        console.print(Text(f"      {found.run}/{folder}/{name}"))
-    console.print(Text(f"more  cnnlab eval {found.run} --split train"))
 
 
 def _chosen(found: "Outcome") -> str:

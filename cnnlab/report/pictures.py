@@ -14,6 +14,7 @@ from cnnlab.report.ranking_curves import precision_recall_png, roc_png
 from cnnlab.report.reliability_diagram import reliability_png
 from cnnlab.report.residuals import residuals_png
 from cnnlab.tasks.classification import Classification, predictions
+from cnnlab.tasks.heads import SeveralHeads
 from cnnlab.tasks.multi_label import MultiLabel
 from cnnlab.tasks.regression import Regression
 from cnnlab.tasks.segmentation import Segmentation
@@ -46,6 +47,14 @@ def _pictures(task: Task, report: dict[str, Any], found: Found) -> dict[str, Cal
             return {
                 "overlays.png": partial(overlays_png, found.shown, task.names, split),
                 "confusion_matrix.png": partial(confusion_matrix_png, report),
+            }
+        case SeveralHeads():
+            return {
+                f"{head.name}/{name}": picture
+                for head in task.heads
+                for name, picture in _pictures(
+                    head.task, report["heads"][head.name], task.found_by(head, found)
+                ).items()
             }
     return {}
 

@@ -1,6 +1,6 @@
 """What a run comes to: tables and pictures of its splits, written to the run and handed to who shows them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from cnnlab.files import write_atomically
@@ -9,7 +9,7 @@ from cnnlab.report.pictures import pictures
 from cnnlab.runs import history
 from cnnlab.runs.evaluation import Restored, evaluate_split, with_state
 from cnnlab.runs.training import Started, set_status
-from cnnlab.train.stopping import watched
+from cnnlab.train.stopping import ERRORS, ending, watched
 
 
 @dataclass(frozen=True)
@@ -50,8 +50,10 @@ def finish(started: Started) -> Outcome:
         curves_png(rows, None if best is None else int(best["epoch"]), started.program.task.curve),
     )
     chosen = {"epoch": restored.checkpoint.epoch, "step": restored.checkpoint.step, "by": started.stopping.metric}
-    reason = None if len(rows) == started.experiment.train.epochs else f"early stopping on {started.stopping.metric}"
+    reason = ending(rows, started.stopping, started.experiment.train.epochs)
     set_status(run, "finished", reason, epochs=len(rows), best=chosen)
+    if reason is not None and ERRORS in rows[-1]:  # what the rule came to is worth a line
+        outcome = replace(outcome, notes=(*outcome.notes, reason))
     return outcome
 
 

@@ -41,6 +41,7 @@ class Classification(Task):
 
     name = "classification"
     target = "class"
+    one_of = True
 
     @property
     def curve(self) -> str:
