@@ -50,7 +50,7 @@ def train(
             started = training.start(directory, experiment, spec, prepared, found.summary(), resume=resume)
             report = found.fields()
             advised = advice(report) if report is not None and not started.epoch else ()
-            for note in (*prepared.notes, *started.notes, *advised):
+            for note in (*prepared.notes, *found.notes, *started.notes, *advised):
                 display.note(note)
             preload()
             with closing(training.train(started, signals)) as events:

@@ -13,6 +13,7 @@ import numpy as np
 from cnnlab.data.dataset import Dataset, load
 from cnnlab.data.fingerprint import dataset_fingerprint, split_fingerprint, targets_fingerprint
 from cnnlab.data.memory import processors
+from cnnlab.data.normal import train_on
 from cnnlab.data.split import NAMES, classes_missing, duplicates_across, split
 from cnnlab.data.target_counts import describe_targets
 from cnnlab.errors import DataError, SpecError
@@ -46,10 +47,14 @@ class Prepared:
         return {name: len(indices) for name, indices in self.splits.items()}
 
 
-def prepare(data: Data, base: Path, seed: int) -> Prepared:
-    """What a spec's `data` asks for; `base` is the spec file's folder. Raises DataError and SpecError."""
+def prepare(data: Data, base: Path, seed: int, normal: tuple[str, ...] | None = None) -> Prepared:
+    """What a spec's `data` asks for; `base` is the spec file's folder. Raises DataError and SpecError.
+
+    `normal`: classes that training and validation keep to.
+    """
     dataset = load(data, base)
     splits = split(dataset, data.split, seed)
+    splits = splits if normal is None else train_on(dataset, splits, normal)
     count = len(splits["train"])
     if data.batch_size > count and "batch_size" in data.model_fields_set:
         message = f"data.batch_size is {data.batch_size:,}, and the training split has {count:,} examples"

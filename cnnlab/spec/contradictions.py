@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from cnnlab.spec.reconstruction_contradictions import reconstruction_contradictions
 from cnnlab.spec.schedules import Constant, Schedule, Step
 from cnnlab.spec.schema import Experiment, LayersModel
 from cnnlab.spec.source_contradictions import source_contradictions
@@ -15,6 +16,7 @@ def contradictions(experiment: Experiment) -> Iterator[tuple[Path, str]]:
     yield from _split(experiment)
     yield from _learning(experiment)
     yield from _transfer(experiment)
+    yield from reconstruction_contradictions(experiment)
     for i, augmentation in enumerate(experiment.data.augment):
         given = augmentation.model_dump(exclude_none=True)
         if len(given) != 1:
