@@ -20,21 +20,29 @@ def check_name(path: Path) -> None:
 
 
 def save(path: Path, answers: Answers, output: Output) -> None:
-    """An .npz file: the values under the output's name [example, ...], `files`, `indices` and `classes`."""
+    """An .npz file: the values under the output's name [example, ...], `files`, `indices` and `classes`; of
+    reconstructions `mse` too."""
     check_name(path)
     buffer = io.BytesIO()
     arrays = {output: answers.values, "files": np.array(answers.files), "indices": np.array(answers.indices)}
+    if answers.mse is not None:
+        arrays["mse"] = answers.mse
     np.savez(buffer, **arrays, classes=np.array(answers.classes))  # type: ignore[arg-type]
     write_atomically(path, buffer.getvalue())
 
 
 def document(answers: Answers, output: Output | None) -> list[dict[str, Any]]:
-    """A row an example: its class and probability, or with `output` all its values."""
+    """A row an example: its class and probability, of reconstructions the error, or with `output` all its values."""
     keys = zip(answers.files, answers.indices, strict=True)
     if output is not None:
         return [
             {"file": file, "index": index, output: values.tolist()}
             for (file, index), values in zip(keys, answers.values, strict=True)
+        ]
+    if answers.mse is not None:
+        return [
+            {"file": file, "index": index, "mse": mse}
+            for (file, index), mse in zip(keys, answers.mse.tolist(), strict=True)
         ]
     return [
         {"file": file, "index": index, "class": name, "probability": probability}
@@ -45,14 +53,17 @@ def document(answers: Answers, output: Output | None) -> list[dict[str, Any]]:
 def rows(answers: Answers, output: Output | None) -> str:
     """The same as CSV. Raises DataError for values that are no list of numbers an example."""
     keys = list(zip(answers.files, answers.indices, strict=True))
-    if output is None:
+    if output is None and answers.mse is not None:
+        head, found = ["mse"], [[mse] for mse in answers.mse.tolist()]
+    elif output is None:
         head, found = ["class", "probability"], _best(answers)
     else:
         if answers.values.ndim != 2:
             message = f"the {output} of an example are {show(answers.values.shape[1:])}, and a line of CSV is a vector"
             raise DataError(message, hint="write them to a file with -o values.npz")
         numbered = [str(i) for i in range(answers.values.shape[1])]
-        head, found = list(numbered if output == "features" else answers.classes), answers.values.tolist()
+        named = output in ("logits", "probabilities") and len(answers.classes) == len(numbered)
+        head, found = list(answers.classes if named else numbered), answers.values.tolist()
     return csv_text([["file", "index", *head], *([*key, *row] for key, row in zip(keys, found, strict=True))])
 
 

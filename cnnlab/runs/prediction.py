@@ -27,6 +27,7 @@ from cnnlab.runs.weights import (
 )
 from cnnlab.spec.load import load
 from cnnlab.tasks import made
+from cnnlab.tasks.reconstruction import CODES, Reconstruction
 from cnnlab.tasks.task import Task
 from cnnlab.train.precision import forward, inference
 from cnnlab.train.state import from_named, named_leaves, split
@@ -36,7 +37,7 @@ from cnnlab.weights.match import Weights, matched
 from cnnlab.weights.preprocessing import Preprocessing
 
 PUBLISHED_INPUT = (224, 224, 3)
-Output = Literal["logits", "probabilities", "features"]
+Output = Literal["logits", "probabilities", "features", "reconstruction", "code"]
 BATCH = 32
 
 
@@ -55,16 +56,25 @@ class Predictor:
     precision: str = "float32"
     task: Task | None = None
 
+    @property
+    def output(self) -> Output:
+        """What it is there for."""
+        return "reconstruction" if isinstance(self.task, Reconstruction) else "probabilities"
+
 
 @dataclass(frozen=True)
 class Answers:
-    """One row an example: its file, its place there, and the network's values [example, ...]; notes on the weights."""
+    """One row an example: its file, its place there, and the network's values [example, ...]; notes on the weights.
+
+    mse: of reconstructions, the mean squared error of each example in its own units.
+    """
 
     files: list[str]
     indices: list[int]
     values: np.ndarray
     classes: tuple[str, ...]
     notes: tuple[str, ...] = ()
+    mse: np.ndarray | None = None
 
 
 def of_run(run: Run, checkpoint: str) -> Predictor:
@@ -117,6 +127,7 @@ def of_weights(path: Path, name: str | None) -> Predictor:
 
 def predict(predictor: Predictor, paths: Sequence[Path], output: Output) -> Answers:
     """The output for every example of every file, which are all read first. Raises DataError and SpecError."""
+    _check_output(predictor.task, output)
     inputs = [predictor.read(path) for path in paths]
     weights, notes = predictor.load()
     answers: list[np.ndarray] = []
@@ -131,7 +142,19 @@ def predict(predictor: Predictor, paths: Sequence[Path], output: Output) -> Answ
         raise DataError(f"the files give {output} of different shapes: {shapes}", hint="predict them one by one")
     files_of = [str(path) for path, x in zip(paths, inputs, strict=True) for _ in x]
     indices = [i for x in inputs for i in range(len(x))]
-    return Answers(files_of, indices, np.concatenate(answers), predictor.classes, notes)
+    mse = None
+    if output == "reconstruction" and isinstance(task := predictor.task, Reconstruction):
+        mse = np.concatenate([task.errors(x, found) for x, found in zip(inputs, answers, strict=True)])
+    return Answers(files_of, indices, np.concatenate(answers), predictor.classes, notes, mse)
+
+
+def _check_output(task: Task | None, output: Output) -> None:
+    """Raises SpecError where the task has no such output."""
+    if output in ("reconstruction", "code") and not isinstance(task, Reconstruction):
+        raise SpecError(f"{output} is of runs whose task is reconstruction", where="--output")
+    if output == "probabilities" and isinstance(task, Reconstruction):
+        hint = "ask for reconstruction, code, features or logits"
+        raise SpecError("a reconstruction has no probabilities", where="--output", hint=hint)
 
 
 def _forward(
@@ -141,6 +164,8 @@ def _forward(
     kernels.enable()
     if output == "features":
         network = without_head(network, shape)
+    elif output == "code" and isinstance(predictor.task, Reconstruction):
+        network = _encoder(predictor.task, network)
     graph, params, stats = split(network)
     for leaf, value in (named_leaves(params) | named_leaves(stats)).items():
         if value.shape != weights[leaf].shape:
@@ -152,11 +177,19 @@ def _forward(
     @partial(jax.jit, compiler_options=kernels.compiler_options())
     def answer(params: Any, stats: Any, x: jax.Array) -> jax.Array:
         y = forward(nnx.merge(graph, params, stats), x, predictor.precision, inference())
-        if output == "probabilities":
+        if output == predictor.output:
             return jax.nn.softmax(y) if predictor.task is None else predictor.task.answer(y)
         return y
 
     return lambda x: np.asarray(answer(params, stats, x))
+
+
+def _encoder(task: Reconstruction, network: nnx.Module) -> nnx.Module:
+    encoder = task.encoder(network)
+    if encoder is None:
+        hint = f"name a layer {' or '.join(CODES)}, or task.code, and train again"
+        raise SpecError("the network has no layer for the code", where="--output", hint=hint)
+    return encoder
 
 
 def _in_batches(forward: Callable[[np.ndarray], np.ndarray], x: np.ndarray) -> np.ndarray:

@@ -81,11 +81,10 @@ class Reconstruction(Task):
             message = f"gives {show(output_shape)}, and reconstruction needs the input's own {show(input_shape)}"
             hint = "choose conv_autoencoder or unet with padding: same, or end with as many values as the input has"
             raise SpecError(message, where="model", hint=hint)
-        corruption = self.spec.corruption
-        if corruption is not None and corruption.patches is not None:
-            if prod(squares_per_axis(input_shape[:-1], corruption.size)) < 2:
-                message = f"one square of {corruption.size} positions covers the input, {show(input_shape)}"
-                raise SpecError(message, where="task.corruption.size", hint="give smaller ones")
+        corruption, space = self.spec.corruption, input_shape[:-1]
+        if corruption and corruption.patches is not None and prod(squares_per_axis(space, corruption.size)) < 2:
+            message = f"one square of {corruption.size} positions covers the input, {show(input_shape)}"
+            raise SpecError(message, where="task.corruption.size", hint="give smaller ones")
 
     def check_inputs(self, x: np.ndarray, where: str) -> None:
         """Raises DataError where binary cross-entropy cannot take a value."""
@@ -102,11 +101,9 @@ class Reconstruction(Task):
                 hint = "name a layer of the model 'code', or name it in task.code"
                 raise SpecError(message, where=f"task.{setting}", hint=hint)
             return ()
-        bounded = isinstance(last_of(encoder), Sigmoid | Softmax)
-        if self.spec.sparse and self.spec.sparse.penalty == "kullback_leibler" and not bounded:
-            message = (
-                f"kullback_leibler is of activities from 0 to 1, and the code is {type(last_of(encoder)).__name__}'s"
-            )
+        last, sparse = last_of(encoder), self.spec.sparse
+        if sparse and sparse.penalty == "kullback_leibler" and not isinstance(last, Sigmoid | Softmax):
+            message = f"kullback_leibler is of activities from 0 to 1, and the code is that of {type(last).__name__}"
             raise SpecError(message, where="task.sparse.penalty", hint="let the code's layer be a sigmoid, or use l1")
         graph, state = nnx.split(encoder)
         example = jax.ShapeDtypeStruct((1, *input_shape), jnp.float32)
@@ -273,8 +270,8 @@ class Reconstruction(Task):
             )
         if "code" in found.values:
             buffer = io.BytesIO()
-            own = {"codes": found.values["code"], "labels": labels, "classes": np.array(self.names, str)}
-            np.savez(buffer, **own, indices=listing.indices, files=np.array(files, str))
+            names, places = np.array(self.names, str), {"indices": listing.indices, "files": np.array(files, str)}
+            np.savez(buffer, codes=found.values["code"], labels=labels, classes=names, **places)  # type: ignore[arg-type]
             written["codes.npz"] = buffer.getvalue()
         return written
 
