@@ -29,24 +29,34 @@ def reconstructions_png(
     colour. Of volumes the middle slice is drawn; signals and vectors are lines.
     """
     rows = [(name, title) for name, title in _ROWS if name in shown]
-    count = min(SHOWN, len(shown["x"]))
+    drawn = _chosen(len(shown["x"]), anomalies)
+    count = len(drawn)
     with new_figure() as figure:
         figure.set_size_inches(max(4.6, 0.95 * count + 1.1), 0.75 + 1.02 * len(rows))
         figure.set_layout_engine("constrained", w_pad=0.02, h_pad=0.03)
         panels = figure.subplots(len(rows), count, squeeze=False)
-        for k in range(count):
-            for axes, (name, _) in zip(panels[:, k], rows, strict=True):
+        for column, k in zip(panels.T, drawn, strict=True):
+            for axes, (name, _) in zip(column, rows, strict=True):
                 _one(axes, shown[name][k], shown["x"][k])
             strange = anomalies is not None and bool(anomalies[k])
             label = "" if names is None else f"{short(names[k])}\n"
             colour = VALIDATION if strange else INK
-            panels[0, k].set_title(f"{label}{errors[k]:.3g}", size=8.5, color=colour, parse_math=False)
+            column[0].set_title(f"{label}{errors[k]:.3g}", size=8.5, color=colour, parse_math=False)
         for axes, (_, title) in zip(panels[:, 0], rows, strict=True):
             axes.set_ylabel(title, size=9, color=QUIET)
         note = "" if anomalies is None else ", anomalies in orange"
         above = "mean squared error" if names is None else "class and mean squared error"
         figure.suptitle(f"{split}: {above}{note}", x=0.012, ha="left", size=10)
         return png(figure, tight=False)
+
+
+def _chosen(count: int, anomalies: Bool[np.ndarray, " example"] | None) -> list[int]:
+    """The first examples; of normal ones and anomalies as many of each, the normal ones first, where there are."""
+    if anomalies is None:
+        return list(range(min(SHOWN, count)))
+    normal, strange = np.flatnonzero(~anomalies[:count]).tolist(), np.flatnonzero(anomalies[:count]).tolist()
+    half = max(SHOWN // 2, SHOWN - len(strange))
+    return [*normal[:half], *strange[: SHOWN - min(half, len(normal))]]
 
 
 _ROWS = (("given", "given"), ("reconstruction", "output"), ("x", "original"))

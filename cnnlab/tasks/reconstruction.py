@@ -72,6 +72,11 @@ class Reconstruction(Task):
         return self.shape[-1]
 
     @property
+    def shown(self) -> int:
+        """Among more there are some that are normal, and some anomalies."""
+        return super().shown if self.spec.normal is None else 128
+
+    @property
     def guessing(self) -> float:
         """Of values of any size there is no loss that says that training has diverged."""
         return 1.0 if self.scaled else inf
