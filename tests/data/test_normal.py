@@ -34,7 +34,7 @@ def test_classes_that_make_no_sense_are_told(normal, message):
 
 
 def test_an_empty_split_and_data_without_classes_are_told():
-    with pytest.raises(DataError, match="task.normal: no validation example is of cat; add examples or classes"):
+    with pytest.raises(DataError, match=r"task\.normal: no validation example is of cat; add examples or classes"):
         train_on(DATA, {**SPLITS, "validation": np.array([4])}, ("cat",))
-    with pytest.raises(SpecError, match="task.normal: the data has no classes; leave it out"):
+    with pytest.raises(SpecError, match=r"task\.normal: the data has no classes; leave it out"):
         train_on(Dataset(DATA.x, 0 * Y, ()), SPLITS, ("cat",))

@@ -31,7 +31,8 @@ BCE = "binary_cross_entropy"
          "task.sparse.rho: rho is of penalty: kullback_leibler, and the penalty is l1"),
         (DATA + MODEL + f"task: reconstruction\nloss: {{^name: {BCE}}}",
          f"loss.name: {BCE} is of values from 0 to 1: set data.normalize to false"),
-        (RAW + MODEL + f"task: {{name: reconstruction, corruption: {{gaussian: 1}}, target: noisy}}\nloss: {{^name: {BCE}}}",
+        (RAW + MODEL + "task: {name: reconstruction, corruption: {gaussian: 1}, target: noisy}\n"
+         f"loss: {{^name: {BCE}}}",
          f"loss.name: {BCE} is of values from 0 to 1, and noisy targets leave them: use mean_squared"),
         (RAW + MODEL + "task: {name: reconstruction, corruption: {patches: 0.5}, hidden_only: true}\n"
          f"loss: {{^name: {BCE}}}",

@@ -2,6 +2,7 @@
 
 import csv
 import io
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -40,7 +41,7 @@ def task(
     return Reconstruction(("a", "b", "c"), experiment.loss, experiment.task, SHAPE, MEAN, STD, pixels, True)  # type: ignore[arg-type]
 
 
-def network(layers: str = LAYERS, shape: tuple[int, ...] = SHAPE):
+def network(layers: str = LAYERS, shape: tuple[int, ...] = SHAPE) -> Any:
     model = parse(f"model: {{layers: {layers}, input: {list(shape)}}}", "spec.yaml").model
     return build(model, shape, 2, init=Initializer(0))
 
@@ -111,7 +112,7 @@ def test_evaluation_draws_by_the_examples_place_in_the_data_and_training_by_the_
 # ---------------------------------------------------------------- penalties
 
 
-def code_by_numpy(model) -> np.ndarray:
+def code_by_numpy(model: Any) -> np.ndarray:
     kernel, bias = (np.asarray(v[...], np.float64) for v in (model.dense_1.kernel, model.dense_1.bias))
     return scipy.special.expit(X.reshape(BATCH, -1) @ kernel + bias)
 
@@ -242,7 +243,7 @@ def test_tables_and_codes_name_every_example():
     assert [row["class"] for row in rows] == ["a", "b", "c", "b", "a"]
     assert [row["anomaly"] for row in rows] == ["0", "1", "1", "1", "0"]
     assert [int(row["index"]) for row in rows] == Y[:, 1].tolist()
-    np.testing.assert_array_equal(np.float32([row["mse"] for row in rows]), found.values["mse"])
+    np.testing.assert_array_equal(np.array([row["mse"] for row in rows], np.float32), found.values["mse"])
     assert str(files["per_class.csv"]).startswith("class,normal,mse,psnr,examples\na,True,")
     content = files["codes.npz"]
     assert isinstance(content, bytes)
