@@ -10,10 +10,12 @@ from cnnlab import __version__
 from cnnlab.cli import (
     bench,
     check,
+    data,
     doctor,
     evaluate,
     init,
     listing,
+    lr_find,
     predict,
     receptive_field,
     schema,
@@ -34,6 +36,7 @@ COMMANDS = {
     "import-weights": weights.import_weights,
     "export-weights": weights.export_weights,
     "bench": bench.bench,
+    "lr-find": lr_find.lr_find,
     "doctor": doctor.doctor,
     "list": listing.list_names,
     "schema": schema.schema,
@@ -43,6 +46,7 @@ COMMANDS = {
 app = typer.Typer(rich_markup_mode=None, add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 for _name, _command in COMMANDS.items():
     app.command(_name)(_command)
+app.add_typer(data.app, name="data")
 
 
 def _version(wanted: bool) -> None:

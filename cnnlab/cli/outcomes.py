@@ -23,6 +23,7 @@ ROWS = {
 def outcome(found: "Outcome") -> None:
     """The tables of a split, and where the rest is."""
     from cnnlab.metrics.confusion import undefined_notes
+    from cnnlab.metrics.majority import constant_guess
 
     report, console = found.report, console_for(sys.stdout)
     task = report.get("task", "classification")
@@ -30,6 +31,8 @@ def outcome(found: "Outcome") -> None:
     classifies = "confusion_matrix" in report and "support" in report["per_class"][0]
     if classifies:
         show(console, table(("class", "precision", "recall", "f1", "support"), _class_rows(report), foot=3))
+        if guess := constant_guess(report):
+            console.print(Text(f"accuracy misleads here: to say {guess[0]!r} always would reach {guess[1]:.4f}"))
         for sentence in undefined_notes(report):
             console.print(Text(sentence))
     elif task in ROWS or task == "reconstruction":
@@ -40,9 +43,9 @@ def outcome(found: "Outcome") -> None:
         if report.get("undefined"):
             console.print(Text(f"undefined and in no mean: {', '.join(report['undefined'])}"))
     if report.get("intervals"):
-        show(console, _figures(report))
+        show(console, _figures(report), apart=False)
     if classifies:
-        show(console, _confusion(report))
+        show(console, _confusion(report), apart=False)
     folder = "eval/" + (report["split"] if found.which == "best" else f"{report['split']}-{found.which}")
     console.print(Text(f"run   {found.run}"))
     console.print(Text(f"look  {found.run}/figures/curves.png"))

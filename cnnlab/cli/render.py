@@ -14,7 +14,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from cnnlab.errors import printable
+
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from cnnlab.report.plan import Plan
     from cnnlab.runs.network import Network
     from cnnlab.train.freeze import Trainable
@@ -45,15 +49,15 @@ def text(content: str) -> None:
 
 def note(sentence: str) -> None:
     """A warning on stderr."""
-    stderr().print(Text(f"note: {sentence}"))
+    stderr().print(Text(f"note: {printable(sentence)}"))
 
 
-def show(console: Console, table: Table) -> None:
-    """Print a table without the empty lines around it and the blanks at the ends of its lines."""
+def show(console: Console, table: Table, *, apart: bool = True) -> None:
+    """Print a table without the blanks at the ends of its lines; `apart`: with an empty line before it."""
     with console.capture() as capture:
         console.print(table)
     lines = [line.rstrip() for line in capture.get().split("\n")]
-    console.file.write("\n".join(["", *lines[1:]]).rstrip("\n") + "\n\n")
+    console.file.write("\n".join([*[""] * apart, *lines[1:]]).rstrip("\n") + "\n\n")
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, left: int = 1, foot: int = 0) -> Table:
@@ -142,7 +146,8 @@ def plan(found: "Plan") -> None:
     console.print(Text(f"data            {counts} ({experiment.data.source})"))
     size, epochs = experiment.data.batch_size, experiment.train.epochs
     console.print(Text(f"batches         {found.steps_per_epoch:,} of {size} an epoch"))
-    console.print(Text(f"training        {epochs} epochs, {found.steps:,} steps, {experiment.optimizer.name}"))
+    updates = f" of {experiment.optimizer.accumulate} to an update" if experiment.optimizer.accumulate > 1 else ""
+    console.print(Text(f"training        {epochs} epochs, {found.steps:,} steps{updates}, {experiment.optimizer.name}"))
 
 
 def _trainable(console: Console, training: "Trainable") -> None:
@@ -187,6 +192,20 @@ def bench(found: dict[str, Any]) -> None:
         ("load", f"{load} before this, on {found['processors']} processors"),
     ]
     names(lines)
+
+
+def range_test(found: dict[str, Any], key: str, picture: "Path | None") -> None:
+    """What `cnnlab lr-find` has found; `key` is where the rate stands in the spec."""
+    rates, least, asked = found["rates"], found["least"], found["asked"]
+    lines = [("test", f"{len(rates)} updates at rates from {rates[0]:.2g} to {rates[-1]:.2g}")]
+    if len(rates) < asked["steps"]:
+        lines[0] = ("test", f"{lines[0][1]}, of {asked['steps']}: there the loss was hopeless")
+    lines += [("least loss", f"{least['loss']:.4f} at {least['rate']:.2g}")]
+    if found["suggestion"] is None:
+        lines += [("falls", "nowhere: no rate of these suggests itself")]
+    else:
+        lines += [("falls", f"fastest at {found['suggestion']:.2g}"), ("try", f"{key}={found['suggestion']:.2g}")]
+    names([*lines, ("look", str(picture) if picture is not None else "-o picture.png draws it")])
 
 
 def _arithmetic(name: str, timed: dict[str, Any]) -> str:

@@ -2,11 +2,14 @@
 
 from contextlib import closing
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from cnnlab.cli.arguments import Json, Overrides, Spec
+
+if TYPE_CHECKING:
+    from cnnlab.report.results import Outcome
 
 
 def train(
@@ -15,23 +18,52 @@ def train(
     run: Annotated[Path | None, typer.Option("--run", help="The run directory; default: runs/<name>.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue the run where it stopped, exactly.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress, no warnings.")] = False,
+    fold: Annotated[
+        str | None,
+        typer.Option("--fold", metavar="N|all", help="The fold of data.split.folds that validates, from 1; or all."),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Train a spec; leaves a run and prints its tables.
 
     The run directory is runs/<name>, with -2, -3 ... when taken. The tables are the test split's, of the best step.
+    Folds are runs/<name>-fold1 and so on; of all of them mean and deviation are printed.
     """
     from cnnlab.cli.process import prepare
 
     prepare()
+    from cnnlab.cli import outcomes, render, render_folds
+    from cnnlab.report import folds
+    from cnnlab.runs.folds import ALL, fold_overrides, folds_of, summary_path
+    from cnnlab.spec.load import load
+
+    given = list(overrides or [])
+    if fold != ALL:
+        outcome = _train(spec, [*given, *fold_overrides(fold)], run, resume=resume, quiet=quiet)
+        return render.document(outcome.document()) if json else outcomes.outcome(outcome)
+    results, numbers = [], folds_of(spec, given, fold)
+    for number in numbers:
+        if not quiet:
+            render.note(f"fold {number} of {len(numbers)}")
+        place = None if run is None else run / f"fold{number}"
+        outcome = _train(spec, [*given, *fold_overrides(str(number))], place, resume=resume, quiet=quiet)
+        results.append(folds.fold_result(number, outcome))
+    name = load(spec, [*given, *fold_overrides(fold)]).name or ""
+    found, path = folds.document(name, results), summary_path(name, run)
+    folds.write(path, found)
+    return render.document(found) if json else render_folds.folds(found, path)
+
+
+def _train(spec: Path, overrides: list[str], run: Path | None, *, resume: bool, quiet: bool) -> "Outcome":
+    """One run, from its spec to its figures."""
     from cnnlab import kernels
-    from cnnlab.cli import outcomes, render
     from cnnlab.cli.progress import Display
     from cnnlab.receptive_field.advice import advice
     from cnnlab.report.results import finish
     from cnnlab.report.style import preload
     from cnnlab.runs import training
     from cnnlab.runs.directory import Lock, locate
+    from cnnlab.runs.folds import run_name
     from cnnlab.runs.network import network
     from cnnlab.runs.pretrained import load_weights, prepare_experiment
     from cnnlab.runs.signals import StopSignals
@@ -43,7 +75,7 @@ def train(
         found = network(experiment, prepared.input_shape, task_of(experiment, prepared), prepared=prepared)
         if experiment.model.weights is not None:  # told before there is a run
             load_weights(experiment.model, found.model, prepared.input_shape)
-        directory = locate(experiment.name or "", run, resume=resume)
+        directory = locate(run_name(experiment), run, resume=resume)
         with Lock(directory), training.recorded(directory), Display(experiment, quiet=quiet) as display:
             if kernels.to_build():
                 display.note("building the kernels for this machine, once: some ten seconds")
@@ -59,7 +91,4 @@ def train(
             outcome = finish(started)
         for note in outcome.notes:
             display.note(note)
-    if json:
-        render.document(outcome.document())
-    else:
-        outcomes.outcome(outcome)
+    return outcome

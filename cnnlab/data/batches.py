@@ -1,11 +1,16 @@
 """Batches of one shape, each a function of (seed, epoch, number) alone: resuming needs no state."""
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from cnnlab.data.prepare import Prepared
+from cnnlab.data.stored import Reading, reading
+from cnnlab.data.threads import ahead
+
+AHEAD = 2  # batches that are being read while one is worked on
 
 
 class Batch(NamedTuple):
@@ -18,15 +23,62 @@ class Batch(NamedTuple):
     index: np.ndarray  # pyright: ignore[reportIncompatibleMethodOverride]  (tuple.index is not needed)
 
 
+@dataclass(frozen=True)
+class Coming:
+    """A batch whose examples threads are bringing."""
+
+    reading: Reading
+    y: np.ndarray
+    mask: np.ndarray
+    index: np.ndarray
+
+    def ready(self) -> bool:
+        """Whether `result` would not wait."""
+        return self.reading.ready()
+
+    def result(self) -> Batch:
+        """The batch, when it is there. Raises DataError where an example cannot be read."""
+        return Batch(self.reading.result(), self.y, self.mask, self.index)
+
+    def cancel(self) -> None:
+        self.reading.cancel()
+
+
 def steps_per_epoch(count: int, batch_size: int) -> int:
     """Batches that `count` examples make, the last one filled up."""
     return -(-count // batch_size)
 
 
 def order(seed: int, epoch: int, count: int) -> np.ndarray:
-    """The permutation of 0 .. count-1 in which an epoch goes through the training split, int64."""
+    """The permutation of 0 .. count-1 in which an epoch goes through `count` examples, int64."""
     key = np.array([seed, epoch], np.uint64)
     return np.random.Generator(np.random.Philox(key=key)).permutation(count)
+
+
+def weighted_order(seed: int, epoch: int, labels: np.ndarray, shares: np.ndarray) -> np.ndarray:
+    """As many places in the training split, whose labels are given, as it has examples, int64: of each class its share.
+
+    A share that is no whole number is rounded up or down at random, so that its mean over epochs is the share
+    (systematic sampling, Madow 1949). A class goes round: no example comes a second time before all have come once.
+    """
+    random = np.random.Generator(np.random.Philox(key=np.array([seed, epoch], np.uint64)))
+    drawable = np.flatnonzero(shares)
+    ends = np.concatenate([[0], np.cumsum(shares[drawable]) * len(labels)])
+    ends[-1] = len(labels)
+    draws = np.diff(np.minimum(np.floor(ends + random.random()), len(labels)).astype(np.int64))
+    drawn = []
+    for label, count in zip(drawable.tolist(), draws.tolist(), strict=True):
+        members = np.flatnonzero(labels == label)
+        drawn += [np.tile(members, count // len(members)), random.permutation(members)[: count % len(members)]]
+    return random.permutation(np.concatenate(drawn))
+
+
+def epoch_order(prepared: Prepared, seed: int, epoch: int) -> np.ndarray:
+    """The places in the training split in which an epoch goes through it: `order`, or `weighted_order`."""
+    train = prepared.splits["train"]
+    if prepared.sampling is None:
+        return order(seed, epoch, len(train))
+    return weighted_order(seed, epoch, prepared.dataset.y[train], prepared.sampling)
 
 
 def training_batch(
@@ -37,7 +89,21 @@ def training_batch(
     The last one is filled up with the first examples of the same order, mask False: batch normalisation sees
     real images, and the loss counts each example once.
     """
-    return _batch(prepared, prepared.splits["train"][order], i, batch_size, targets)
+    y = prepared.dataset.y if targets is None else targets
+    return _begin(prepared.dataset.x, y, prepared.splits["train"][order], i, batch_size).result()
+
+
+def training_batches(
+    prepared: Prepared, order: np.ndarray, first: int, batch_size: int, targets: np.ndarray | None = None
+) -> Iterator[Coming]:
+    """The batches of an epoch from number `first` on, as `training_batch` makes them, the next ones on their way.
+
+    Closed or forgotten, it reads no more.
+    """
+    indices, x = prepared.splits["train"][order], prepared.dataset.x
+    y = prepared.dataset.y if targets is None else targets
+    numbers = range(first, steps_per_epoch(len(indices), batch_size))
+    return ahead(lambda i: _begin(x, y, indices, i, batch_size), numbers, AHEAD)
 
 
 def epoch_places(prepared: Prepared, order: np.ndarray, batch_size: int) -> tuple[np.ndarray, np.ndarray]:
@@ -48,16 +114,30 @@ def epoch_places(prepared: Prepared, order: np.ndarray, batch_size: int) -> tupl
 def evaluation_batches(
     prepared: Prepared, split: str, batch_size: int, targets: np.ndarray | None = None
 ) -> Iterator[Batch]:
-    """All batches of a split in the order of its indices, the last one filled up and masked; as `training_batch`."""
-    indices = prepared.splits[split]
-    for i in range(steps_per_epoch(len(indices), batch_size)):
-        yield _batch(prepared, indices, i, batch_size, targets)
-
-
-def _batch(prepared: Prepared, indices: np.ndarray, i: int, batch_size: int, targets: np.ndarray | None) -> Batch:
-    (index,), (mask,) = _places(indices, np.array([i]), batch_size)
+    """All batches of a split in the order of its indices, the last one filled up and masked; as evaluation sees them,
+    and the `targets` are to be too."""
+    indices, x = prepared.splits[split], prepared.seen
     y = prepared.dataset.y if targets is None else targets
-    return Batch(prepared.dataset.x[index], y[index], mask, index)
+    numbers = range(steps_per_epoch(len(indices), batch_size))
+    for coming in ahead(lambda i: _begin(x, y, indices, i, batch_size), numbers, AHEAD):
+        yield coming.result()
+
+
+def share(rows: np.ndarray, process: int, processes: int) -> np.ndarray:
+    """Of index or mask [..., batch], the part that one of `processes` hosts reads: as many columns as the others.
+
+    Joined in the hosts' order they are the batch, whatever the number of hosts. ValueError where they do not divide it.
+    """
+    batch = rows.shape[-1]
+    if batch % processes:
+        raise ValueError(f"{processes} hosts do not divide a batch of {batch}")
+    part = batch // processes
+    return rows[..., process * part : (process + 1) * part]
+
+
+def _begin(x: Any, y: np.ndarray, indices: np.ndarray, i: int, batch_size: int) -> Coming:
+    (index,), (mask,) = _places(indices, np.array([i]), batch_size)
+    return Coming(reading(x, index), y[index], mask, index)
 
 
 def _places(indices: np.ndarray, batches: np.ndarray, batch_size: int) -> tuple[np.ndarray, np.ndarray]:

@@ -1,10 +1,13 @@
 """Splitting where examples belong together: a patient's images never fall on both sides."""
 
+import re
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 
-from cnnlab.errors import DataError
+from cnnlab.data.dataset import Dataset
+from cnnlab.errors import DataError, SpecError
 
 
 def together(groups: tuple[str, ...], digests: tuple[bytes, ...], pool: np.ndarray) -> list[list[int]]:
@@ -24,12 +27,14 @@ def together(groups: tuple[str, ...], digests: tuple[bytes, ...], pool: np.ndarr
     return list(sets.values())
 
 
-def deal(counts: np.ndarray, quotas: np.ndarray, random: np.random.Generator) -> np.ndarray:
+def deal(
+    counts: np.ndarray, quotas: np.ndarray, random: np.random.Generator, *, train_first: bool = True
+) -> np.ndarray:
     """Which split [set] each set goes to, from its examples by class [set, class] and the quotas [class, split].
 
     The largest first, ties drawn: each goes where the squared distance of what is there to the quotas shrinks
-    most (n·left, for |n|² is the same everywhere). Before, each class gives training, split 0, its smallest set;
-    at last a split that stayed empty is given the smallest set of the largest one.
+    most (n·left, for |n|² is the same everywhere). Before, with `train_first`, each class gives training, split 0,
+    its smallest set; at last a split that stayed empty is given the smallest set of the largest one.
     """
     order = random.permutation(len(counts))
     order = order[np.argsort(-counts[order].sum(1), kind="stable")]
@@ -39,7 +44,7 @@ def deal(counts: np.ndarray, quotas: np.ndarray, random: np.random.Generator) ->
         chosen[i] = split
         left[:, split] -= counts[i]
 
-    for label in range(counts.shape[1]):
+    for label in range(counts.shape[1]) if train_first else ():
         having = [int(i) for i in order if counts[i, label]]
         if having and not any(chosen[i] == 0 for i in having):
             put(having[-1], 0)
@@ -62,3 +67,23 @@ def check_given(groups: tuple[str, ...], given: Mapping[str, np.ndarray], where:
             if place.setdefault(groups[i], split) != split:
                 message = f"the group '{groups[i]}' has examples in {place[groups[i]]} and in {split}"
                 raise DataError(message, where=where, hint="a group belongs into one split")
+
+
+def grouped(dataset: Dataset, pattern: str) -> Dataset:
+    """The dataset with groups by what the pattern's one group finds in each file's name, its folders left out.
+
+    Raises SpecError where examples are not files, DataError where a name does not match, or where the source's own
+    splits tear a group.
+    """
+    where = "data.split.group"
+    if dataset.files is None:
+        message = "the examples are not files, and a group is told by a file's name"
+        raise SpecError(message, where=where, hint="leave it out")
+    found = [re.search(pattern, name.rpartition("/")[2]) for name in dataset.files]
+    strange = [name for name, match in zip(dataset.files, found, strict=True) if match is None or match[1] is None]
+    if strange:
+        message = f"'{pattern}' finds no group in {strange[0]}"
+        raise DataError(message, where=where, hint=f"names in which it finds none: {len(strange):,} of {len(found):,}")
+    groups = tuple(match[1] for match in found if match is not None)
+    check_given(groups, dataset.given, where)
+    return replace(dataset, groups=groups)

@@ -4,19 +4,24 @@ import csv
 import io
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import prod
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from cnnlab.data.crop import centre, centred_target, crop_size
 from cnnlab.data.dataset import Dataset, load
 from cnnlab.data.fingerprint import dataset_fingerprint, split_fingerprint, targets_fingerprint
+from cnnlab.data.imbalance import imbalance, imbalance_notes, sampling_shares
 from cnnlab.data.memory import processors
 from cnnlab.data.normal import train_on
-from cnnlab.data.split import NAMES, classes_missing, duplicates_across, split
+from cnnlab.data.split import NAMES, classes_missing, duplicates_across, missed, split
+from cnnlab.data.stored import StoredImages
 from cnnlab.data.target_counts import describe_targets
 from cnnlab.errors import DataError, SpecError
+from cnnlab.spec.data import with_own_decoder
 from cnnlab.spec.schema import Data
 
 COLUMNS = ["index", "split", "class", "file"]
@@ -24,18 +29,34 @@ COLUMNS = ["index", "split", "class", "file"]
 
 @dataclass(frozen=True, eq=False)
 class Prepared:
-    """splits: sorted indices by split; mean, std: float32 [channel] of x after scaling uint8 to [0, 1]."""
+    """splits: sorted indices by split; mean, std: float32 [channel] of x after scaling uint8 to [0, 1].
+
+    sampling: float64 [class], the share of each class in an epoch of training, None where each example comes once.
+    crop: the centre of that size is what evaluation sees, None: all.
+    """
 
     dataset: Dataset
     splits: Mapping[str, np.ndarray]
     mean: np.ndarray
     std: np.ndarray
     notes: tuple[str, ...] = ()
+    sampling: np.ndarray | None = None
+    crop: tuple[int, ...] | None = None
 
     @property
     def input_shape(self) -> tuple[int, ...]:
-        """(*spatial, channel), without the batch."""
-        return self.dataset.x.shape[1:]
+        """What the network sees: (*spatial, channel), without the batch."""
+        *spatial, channels = self.dataset.x.shape[1:]
+        return (*(self.crop or spatial), channels)
+
+    @property
+    def seen(self) -> np.ndarray | StoredImages:
+        """Every example as evaluation sees it, [example, *input_shape]."""
+        return centre(self.dataset.x, self.crop)
+
+    def seen_target(self, values: np.ndarray, target: str) -> np.ndarray:
+        """The values of a target, "class" or one of the dataset's, as evaluation sees them."""
+        return centred_target(values, target, self.dataset.x.shape[1:-1], self.crop)
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -46,6 +67,11 @@ class Prepared:
         """Examples by split."""
         return {name: len(indices) for name, indices in self.splits.items()}
 
+    @property
+    def class_counts(self) -> np.ndarray:
+        """Training examples of each class, int64 [class]."""
+        return np.bincount(self.dataset.y[self.splits["train"]], minlength=len(self.classes))
+
 
 def prepare(data: Data, base: Path, seed: int, normal: tuple[str, ...] | None = None) -> Prepared:
     """What a spec's `data` asks for; `base` is the spec file's folder. Raises DataError and SpecError.
@@ -53,34 +79,60 @@ def prepare(data: Data, base: Path, seed: int, normal: tuple[str, ...] | None = 
     `normal`: classes that training and validation keep to.
     """
     dataset = load(data, base)
+    crop = crop_size(data, dataset.x.shape[1:-1])
     splits = split(dataset, data.split, seed)
     splits = splits if normal is None else train_on(dataset, splits, normal)
     count = len(splits["train"])
-    if data.batch_size > count and "batch_size" in data.model_fields_set:
+    if "batch_size" in data.model_fields_set and data.batch_size != "all" and data.batch_size > count:
         message = f"data.batch_size is {data.batch_size:,}, and the training split has {count:,} examples"
         raise SpecError(message, hint=f"at most {count:,}")
     if data.augment:
         from cnnlab.data.augment import check_augmentations  # needs jax, 1.6 s
 
-        check_augmentations(data.augment, dataset.x.shape[1:-1])
+        check_augmentations(data.augment, dataset.x, crop=crop)
     mean, std = statistics(dataset.x, splits["train"]) if data.normalize else _identity(dataset.x)
-    notes = dataset.notes + duplicates_across(dataset, splits) + classes_missing(dataset, splits)
-    return Prepared(dataset, splits, mean, std, notes)
+    notes = dataset.notes + missed(data.split, splits) + duplicates_across(dataset, splits)
+    notes += classes_missing(dataset, splits) + imbalance_notes(dataset, splits["train"])
+    return with_sampling(Prepared(dataset, splits, mean, std, notes, crop=crop), data)
 
 
-def _identity(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def with_sampling(prepared: Prepared, data: Data) -> Prepared:
+    """The data with the shares of classes that `data.sampling` asks for. Raises SpecError."""
+    if data.sampling is None:
+        return prepared
+    if not prepared.classes:
+        message = "sampling goes by classes, and this data has none"
+        raise SpecError(message, where="data.sampling", hint="leave it out")
+    return replace(prepared, sampling=sampling_shares(data.sampling, prepared.classes, prepared.class_counts))
+
+
+def _identity(x: np.ndarray | StoredImages) -> tuple[np.ndarray, np.ndarray]:
     return np.zeros(x.shape[-1], np.float32), np.ones(x.shape[-1], np.float32)
 
 
-def statistics(x: np.ndarray, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def statistics(x: np.ndarray | StoredImages, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Mean and standard deviation (of the population) per channel of `x[indices]`, float32 [channel].
 
     uint8 counts as 0..1. Sums are float64, of differences to the first value, so that a constant channel has
-    a deviation of exactly 0; that counts as 1.
+    a deviation of exactly 0; that counts as 1. Images in files were summed when they were looked at, to the same bits.
     """
-    channels = x.shape[-1]
-    flat = x.reshape(len(x), -1)
-    shift = np.tile(x[indices[0]].reshape(-1, channels)[0].astype(np.float64), flat.shape[1] // channels)
+    channels, size = x.shape[-1], prod(x.shape[1:])
+    if isinstance(x, StoredImages):
+        first, sums, squares = x.survey.differences(indices, size // channels)
+    else:
+        first = x[indices[0]].reshape(-1, channels)[0].astype(np.float64)
+        found = _differences(x.reshape(len(x), -1), indices, first)
+        sums, squares = (each.reshape(-1, channels).sum(0) for each in found)
+    mean, square = (each / (len(indices) * (size // channels)) for each in (sums, squares))
+    variance = np.maximum(square - mean**2, 0)
+    scale = 1 / 255 if x.dtype == np.uint8 else 1.0
+    std = np.where(variance > 0, np.sqrt(variance) * scale, 1)
+    return ((mean + first) * scale).astype(np.float32), std.astype(np.float32)
+
+
+def _differences(flat: np.ndarray, indices: np.ndarray, first: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Sums and sums of squares, float64 [value], of `flat[indices]` [example, value] minus the first pixel."""
+    shift = np.tile(first, flat.shape[1] // len(first))
     rows = max(1, 2**20 // flat.shape[1])  # a million values at once stay in the processor's cache
 
     def part(start: int) -> tuple[np.ndarray, np.ndarray]:
@@ -92,12 +144,7 @@ def statistics(x: np.ndarray, indices: np.ndarray) -> tuple[np.ndarray, np.ndarr
         for value, square in pool.map(part, range(0, len(indices), rows)):
             sums += value
             squares += square
-    count = len(indices) * (flat.shape[1] // channels)
-    mean, square = (each.reshape(-1, channels).sum(0) / count for each in (sums, squares))
-    variance = np.maximum(square - mean**2, 0)
-    scale = 1 / 255 if x.dtype == np.uint8 else 1.0
-    std = np.where(variance > 0, np.sqrt(variance) * scale, 1)
-    return ((mean + shift[:channels]) * scale).astype(np.float32), std.astype(np.float32)
+    return sums, squares
 
 
 def describe(prepared: Prepared) -> dict[str, Any]:
@@ -108,9 +155,12 @@ def describe(prepared: Prepared) -> dict[str, Any]:
         "input_shape": list(prepared.input_shape),
         "dtype": dataset.x.dtype.name,
         **describe_task_data(prepared),
+        "imbalance": imbalance(dataset, splits["train"]),
         "fingerprints": _fingerprints(dataset, splits),
+        "evaluation": {"resize": list(dataset.x.shape[1:-1]), "crop": prepared.crop and list(prepared.crop)},
         "normalization": {"mean": prepared.mean.tolist(), "std": prepared.std.tolist()},
         "notes": list(prepared.notes),
+        "skipped": [{"file": file, "reason": reason} for file, reason in dataset.skipped.items()],
     }
 
 
@@ -169,7 +219,7 @@ def restore(data: Data, base: Path, splits: Mapping[str, np.ndarray], descriptio
 
     `description` is what `describe` returned at training. DataError where the data is not the same any more.
     """
-    dataset = load(data, base)
+    dataset = load(with_own_decoder(data), base)
     where = data.where
     hint = "put the data back as it was, or train again"
     lacking = [key for key in ("fingerprints", "normalization", "notes") if key not in description]
@@ -193,4 +243,5 @@ def restore(data: Data, base: Path, splits: Mapping[str, np.ndarray], descriptio
         message = f"the {changed[0]} split is not the one of the training: its fingerprint differs"
         raise DataError(message, where="splits.csv", hint="restore the run's splits.csv and data.json")
     mean, std = (np.array(description["normalization"][key], np.float32) for key in ("mean", "std"))
-    return Prepared(dataset, splits, mean, std, tuple(description["notes"]))
+    crop = crop_size(data, dataset.x.shape[1:-1])
+    return with_sampling(Prepared(dataset, splits, mean, std, tuple(description["notes"]), crop=crop), data)

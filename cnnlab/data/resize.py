@@ -10,15 +10,15 @@ from cnnlab.errors import SpecError
 BATCH_BYTES = 2**26  # of float32 in and out of one call
 
 
-def size_per_axis(resize: int | tuple[int, ...], axes: int) -> tuple[int, ...]:
-    """The size of each of `axes` spatial axes that a spec's `resize` asks for; SpecError where they differ."""
+def size_per_axis(resize: int | tuple[int, ...], axes: int, key: str = "data.resize") -> tuple[int, ...]:
+    """The size of each of `axes` spatial axes that a spec's `key` asks for; SpecError where they differ."""
     if axes == 0:
-        message = f"data.resize is {resize}, and the examples are vectors, which have no spatial axis"
-        raise SpecError(message, hint="leave data.resize out")
+        message = f"{key} is {resize}, and the examples are vectors, which have no spatial axis"
+        raise SpecError(message, hint=f"leave {key} out")
     if isinstance(resize, int):
         return (resize,) * axes
     if len(resize) != axes:
-        message = f"data.resize has {len(resize)} numbers, {list(resize)}, and the data {axes} spatial axes"
+        message = f"{key} has {len(resize)} numbers, {list(resize)}, and the data {axes} spatial axes"
         raise SpecError(message, hint="give one number for all axes, or one per axis")
     return tuple(resize)
 

@@ -1,16 +1,18 @@
-"""Which examples train, which validate, which test: stratified by class, seeded, disjoint."""
+"""Which examples train, which validate, which test: disjoint, by a seed, stratified by class; or as files say."""
 
 from collections.abc import Mapping
 
 import numpy as np
 
 from cnnlab.data.dataset import Dataset
-from cnnlab.data.groups import deal, together
+from cnnlab.data.draw import draw, draw_folds
+from cnnlab.data.groups import grouped
+from cnnlab.data.lists import listed
 from cnnlab.errors import DataError, SpecError
-from cnnlab.spec.split import Split
+from cnnlab.spec.split import REST, Amount, Split, kind_of
 
 NAMES = ("train", "validation", "test")
-DEFAULT = {"train": 0.7, "validation": 0.15, "test": 0.15}
+DEFAULT: Mapping[str, Amount] = {"train": 0.7, "validation": 0.15, "test": 0.15}
 WHERE = "data.split"
 
 
@@ -18,153 +20,153 @@ def split(dataset: Dataset, spec: Split | None, seed: int) -> dict[str, np.ndarr
     """Sorted int64 indices of "train", "validation" and "test", disjoint; a split without examples is absent.
 
     Splits that the source has itself stay as they are; `spec`'s shares (default 0.7, 0.15, 0.15, or 0.85 and
-    0.15 where the source has its test split) divide the rest, each class alike, by `seed` or the spec's own.
-    Identical examples go into one split together, as the class of the first of them; so do those of one group,
-    then the shares are only met as nearly as whole groups allow.
+    0.15 where the source has its test split), numbers, files or folds divide the rest. What is drawn is drawn from
+    each class alike, by `seed` or the spec's own. Identical examples go into one split together, as the class of
+    the first of them; so do those of one group, then the shares are only met as nearly as whole groups allow.
     Raises SpecError where spec and source contradict each other, DataError where a split would be empty
     or a class without a training example.
     """
+    spec = Split() if spec is None else spec
+    if spec.group is not None:
+        dataset = grouped(dataset, spec.group)
     given = {name: np.sort(np.asarray(dataset.given[name], np.int64)) for name in NAMES if name in dataset.given}
-    shares = _shares(spec, given)
     held = {name: indices for name, indices in given.items() if name != "train"}
     pool = given["train"] if "train" in given else np.setdiff1d(range(len(dataset.y)), _joined(held))
-    if spec is not None and spec.seed is not None:
+    if spec.seed is not None:
         seed = spec.seed
-    splits = {**(_divide(dataset, pool, shares, seed) if len(shares) > 1 else {"train": pool}), **held}
+    amounts = _amounts(spec, given)
+    splits = {**_divide(dataset, pool, amounts, spec, seed), **held}
+    if spec.folds is not None:
+        splits |= _fold(dataset, splits["train"], spec, spec.folds, seed)
     for name, indices in splits.items():
         if len(indices) == 0:
-            share = f": {shares[name]:g} of {len(pool):,} examples" if name in shares else ""
+            asked = f": {_words(amounts[name])} of {len(pool):,} examples" if name in amounts else ""
             hint = "add examples, or change the shares in data.split"
-            raise DataError(f"the {name} split is empty{share}", where=WHERE, hint=hint)
+            raise DataError(f"the {name} split is empty{asked}", where=WHERE, hint=hint)
     _check_trained(dataset, splits)
     return {name: splits[name] for name in NAMES if name in splits}
 
 
-def default_split(dataset: Dataset) -> Split | None:
-    """The shares that hold where a spec gives none, None where the source leaves nothing to divide."""
-    shares = _shares(None, dataset.given)
-    if len(shares) == 1:
-        return None
-    return Split(train=shares["train"], validation=shares["validation"], test=shares.get("test", 0.0))
+def default_split(dataset: Dataset, spec: Split | None = None) -> Split | None:
+    """The spec's split with the shares that hold where it gives none; None where there is nothing to state."""
+    if spec is not None and (spec.amounts or spec.folds is not None or spec.column is not None):
+        return spec
+    amounts = _amounts(Split(), dataset.given)
+    return spec if len(amounts) == 1 else (spec or Split()).model_copy(update=dict(amounts))
 
 
 def _joined(splits: Mapping[str, np.ndarray]) -> np.ndarray:
     return np.concatenate([np.empty(0, np.int64), *splits.values()])
 
 
-def _shares(spec: Split | None, given: Mapping[str, np.ndarray]) -> dict[str, float]:
-    """The positive shares, train first, of the examples that are in no validation or test split yet."""
+def _amounts(spec: Split, given: Mapping[str, np.ndarray]) -> dict[str, Amount]:
+    """What each split is to get, train first, of the examples that are in no validation or test split yet."""
     own = [name for name in ("validation", "test") if name in given]
-    if spec is None:
-        return {(): DEFAULT, ("test",): {"train": 0.85, "validation": 0.15}}.get(tuple(own), {"train": 1.0})
-    shares = {"train": spec.train, "validation": spec.validation, "test": spec.test}
+    if spec.column is not None:
+        return {"train": REST}
+    if spec.folds is None and not spec.amounts:
+        return dict({(): DEFAULT, ("test",): {"train": 0.85, "validation": 0.15}}.get(tuple(own), {"train": REST}))
+    amounts = {"train": REST, **spec.amounts}
     if len(own) == 2:
         message = "the source has validation and test splits of its own"
         raise SpecError(message, where=WHERE, hint="leave data.split out")
+    if spec.folds is not None and "validation" in given:
+        message = f"the source has {len(given['validation']):,} validation examples of its own, and folds take turns"
+        raise SpecError(message, where=WHERE, hint="leave data.split.folds out")
     for name in own:
-        if shares[name] > 0:
-            message = f"{name} is {shares[name]:g}, and the source has {len(given[name]):,} {name} examples of its own"
-            hint = f"leave {name} out; the other shares divide the rest"
+        if name in amounts:
+            asked, there = _words(amounts[name]), len(given[name])
+            message = f"{name} is {asked}, and the source has {there:,} {name} examples of its own"
+            hint = f"leave {name} out; the others divide the rest"
             raise SpecError(message, where=WHERE, hint=hint)
-    return {name: share for name, share in shares.items() if share > 0}
+    return amounts
 
 
-def _divide(dataset: Dataset, pool: np.ndarray, shares: dict[str, float], seed: int) -> dict[str, np.ndarray]:
-    """The pool's indices, sorted, by split."""
-    random = np.random.Generator(np.random.Philox(np.random.SeedSequence(seed)))
-    if dataset.groups is not None:
-        return _divide_groups(dataset, dataset.groups, pool, shares, random)
-    groups: dict[bytes, list[int]] = {}
-    for i in pool.tolist():
-        groups.setdefault(dataset.digests[i], []).append(i)
-    by_class: dict[int, list[list[int]]] = {}
-    for members in groups.values():
-        by_class.setdefault(int(dataset.y[members[0]]), []).append(members)
-    classes = [by_class[label] for label in sorted(by_class)]
-    quotas = _quotas(np.array([sum(map(len, group)) for group in classes]), np.array(list(shares.values())))
-    open_places = quotas.sum(0)
-    parts: list[list[int]] = [[] for _ in shares]
-    for group, quota in zip(classes, quotas, strict=True):
-        order = [group[i] for i in random.permutation(len(group))]
-        _deal(sorted(order, key=len, reverse=True), quota, open_places, parts)
-    return {name: np.array(sorted(part), np.int64) for name, part in zip(shares, parts, strict=True)}
+def _words(amount: Amount) -> str:
+    return amount if isinstance(amount, str) else f"{amount:g}" if amount <= 1 else f"{amount:,}"
 
 
-def _divide_groups(
-    dataset: Dataset, groups: tuple[str, ...], pool: np.ndarray, shares: dict[str, float], random: np.random.Generator
+def _divide(
+    dataset: Dataset, pool: np.ndarray, amounts: dict[str, Amount], spec: Split, seed: int
 ) -> dict[str, np.ndarray]:
-    sets = together(groups, dataset.digests, pool)
-    counts = np.array([np.bincount(dataset.y[members], minlength=len(dataset.classes)) for members in sets])
-    counts = counts[:, counts.any(0)]
-    chosen = deal(counts, _quotas(counts.sum(0), np.array(list(shares.values()))), random)
-    parts = [[i for members, part in zip(sets, chosen, strict=True) if part == k for i in members] for k in range(3)]
-    return {name: np.array(sorted(part), np.int64) for name, part in zip(shares, parts, strict=False)}
+    """The pool's indices, sorted, by split."""
+    if list(amounts) == ["train"] and amounts["train"] in (REST, 1):
+        return {"train": pool}
+    if kind_of(amounts.values()) == "files":
+        splits = _listed(dataset, pool, amounts)
+    else:
+        shares = _shares(dataset, pool, amounts, stratify=spec.stratify)
+        counted = kind_of(amounts.values()) == "counts"
+        parts = draw(dataset, pool, shares, seed, stratify=spec.stratify, totals_first=counted)
+        splits = dict(zip(amounts, parts, strict=True))
+    return {name: indices for name, indices in splits.items() if name != "unused"}
 
 
-def _deal(groups: list[list[int]], quota: np.ndarray, open_places: np.ndarray, parts: list[list[int]]) -> None:
-    """Puts one class's groups, the largest first, where most places are left; changes the last two arguments."""
-    left = quota.copy()
-    smallest = groups.pop()  # goes to train whatever the places: no class is without a training example
-    for part, members in [(0, smallest), *((None, members) for members in groups)]:
-        if part is None:
-            part = max(range(len(left)), key=lambda i: (left[i], open_places[i]))
-        parts[part] += members
-        left[part] -= len(members)
-        open_places[part] -= len(members)
+def _listed(dataset: Dataset, pool: np.ndarray, amounts: dict[str, Amount]) -> dict[str, np.ndarray]:
+    """The indices that files name, and the rest."""
+    paths = {name: str(path) for name, path in amounts.items() if path != REST}
+    splits = listed(dataset, paths)
+    for name, indices in splits.items():
+        strange = np.setdiff1d(indices, pool)
+        if len(strange):
+            message = f"{name} names {dataset.name(int(strange[0]))}, which is in a split of the source's own"
+            raise DataError(message, where=paths[name], hint=f"such examples: {len(strange):,}")
+    left = np.setdiff1d(pool, _joined(splits))
+    if len(paths) == len(amounts):
+        _refuse_left_over(len(left), len(pool))
+    return {name: splits.get(name, left) for name in amounts}
 
 
-def _quotas(counts: np.ndarray, shares: np.ndarray) -> np.ndarray:
-    """How many examples [class, split] of each class each split gets.
-
-    Every entry is its share of the class rounded down or up, rows add up to the class, columns to the shares
-    of all examples by largest remainders; only that a class has at least one training example comes first.
-    """
-    exact = counts[:, None] * shares
-    low = np.floor(exact + 1e-9).astype(np.int64)
-    low[:, 0] = np.maximum(low[:, 0], 1)
-    high = np.maximum(np.ceil(exact - 1e-9).astype(np.int64), low)
-    totals = _largest_remainders(counts.sum() * shares)
-    quotas = low.copy()
-    for row, most, want, count in zip(quotas, high, exact, counts, strict=True):
-        while row.sum() < count:
-            row[np.argmax(np.where(row < most, want - row, -np.inf))] += 1
-    # Moving single examples between columns ends at the totals: with three columns some chain of moves within
-    # the bounds leads from a column that has too many to one that has too few (a cut between the two would have
-    # a column, or the two others, a whole example off its exact sum, which largest remainders never are).
-    while (chain := _chain(quotas, low, high, totals)) is not None:
-        for source, target in chain:
-            movable = (quotas[:, source] > low[:, source]) & (quotas[:, target] < high[:, target])
-            gain = (quotas - exact)[:, source] - (quotas - exact)[:, target]
-            row = np.argmax(np.where(movable, gain, -np.inf))
-            quotas[row, source] -= 1
-            quotas[row, target] += 1
-    return quotas
+def _shares(dataset: Dataset, pool: np.ndarray, amounts: dict[str, Amount], *, stratify: bool) -> list[float]:
+    """What shares or numbers of examples, and the rest, are of the pool."""
+    counted = kind_of(amounts.values()) == "counts"
+    whole = len(pool) if counted else 1
+    stated = {name: float(amount) for name, amount in amounts.items() if amount != REST}
+    left = whole - sum(stated.values())
+    if counted and left < 0:
+        message = f"{' and '.join(stated)} ask for {whole - left:,.0f} examples, and there are {whole:,}"
+        raise SpecError(message, where=WHERE, hint="ask for fewer, or give one of them 'rest'")
+    if counted and len(stated) == len(amounts):
+        _refuse_left_over(int(left), whole)
+    numbers = {name: stated.get(name, left) for name in amounts}
+    present = len(np.unique(dataset.y[pool])) if stratify else 1
+    if counted and numbers["train"] < present:
+        message = f"train is {numbers['train']:.0f}, and there are {present} classes"
+        raise SpecError(message, where=WHERE, hint="each class needs a training example")
+    return [number / whole for number in numbers.values()]
 
 
-def _chain(quotas, low, high, totals) -> list[tuple[int, int]] | None:
-    """Moves (from column, to column) that bring the columns nearer to the totals, or None."""
-    columns = range(len(totals))
-    excess = quotas.sum(0) - totals
-
-    def possible(a: int, b: int) -> bool:
-        return bool(((quotas[:, a] > low[:, a]) & (quotas[:, b] < high[:, b])).any())
-
-    for a in (column for column in columns if excess[column] > 0):
-        for b in (column for column in columns if excess[column] < 0):
-            if possible(a, b):
-                return [(a, b)]
-            for c in columns:
-                if c not in (a, b) and possible(a, c) and possible(c, b):
-                    return [(a, c), (c, b)]
-    return None
+def _refuse_left_over(count: int, of: int) -> None:
+    if count:
+        message = f"{count:,} of {of:,} examples are in no split"
+        raise SpecError(message, where=WHERE, hint="give one split 'rest', or write unused: rest")
 
 
-def _largest_remainders(exact: np.ndarray) -> np.ndarray:
-    """Whole numbers with the same sum: rounded down, and the largest fractions up."""
-    whole = np.floor(exact + 1e-9).astype(np.int64)
-    up = np.argsort(whole - exact, kind="stable")[: round(exact.sum()) - whole.sum()]
-    whole[up] += 1
-    return whole
+def _fold(dataset: Dataset, pool: np.ndarray, spec: Split, folds: int, seed: int) -> dict[str, np.ndarray]:
+    """The pool as training and validation examples: the chosen fold validates. Every fold is checked, so that the
+    last does not fail where the first was fine."""
+    if spec.fold is None:
+        message = f"{folds} folds, and none is chosen to validate"
+        raise SpecError(message, where=WHERE, hint=f"train with --fold 1 (to {folds}) or all, or give data.split.fold")
+    parts = draw_folds(dataset, pool, folds, seed, stratify=spec.stratify)
+    made = [{"train": np.setdiff1d(pool, part), "validation": part} for part in parts]
+    for number, splits in enumerate(made, 1):
+        if len(splits["validation"]) == 0:
+            message = f"fold {number} of {folds} is empty: there are {len(pool):,} examples to divide"
+            hint = "ask for fewer folds; identical examples, and those of one group, stay together"
+            raise DataError(message, where=WHERE, hint=hint)
+        _check_trained(dataset, splits)
+    return made[spec.fold - 1]
+
+
+def missed(spec: Split | None, splits: Mapping[str, np.ndarray]) -> tuple[str, ...]:
+    """Notes on numbers of examples that were asked for, and are not met since what belongs together is not torn."""
+    if spec is None or kind_of(spec.amounts.values()) != "counts":
+        return ()
+    found = {name: len(splits.get(name, ())) for name in NAMES}
+    wrong = [f"{found[name]:,} {name}" for name, asked in spec.amounts.items() if asked not in (REST, found.get(name))]
+    words = "identical examples, and those of one group, stay together"
+    return (f"data.split asks for other numbers than the {' and '.join(wrong)} examples: {words}",) if wrong else ()
 
 
 def _check_trained(dataset: Dataset, splits: Mapping[str, np.ndarray]) -> None:

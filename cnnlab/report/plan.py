@@ -6,6 +6,7 @@ from typing import Any
 
 from cnnlab.data.batches import steps_per_epoch
 from cnnlab.errors import SpecError
+from cnnlab.optim.accumulation import updates_per_epoch
 from cnnlab.runs.network import Network, find_network
 from cnnlab.runs.pretrained import load_weights
 
@@ -23,6 +24,14 @@ class Plan:
         epochs = self.network.experiment.train.epochs
         return None if self.steps_per_epoch is None else epochs * self.steps_per_epoch
 
+    @property
+    def updates(self) -> int | None:
+        """Fewer than steps where gradients of several batches make one."""
+        experiment = self.network.experiment
+        if self.steps_per_epoch is None:
+            return None
+        return experiment.train.epochs * updates_per_epoch(self.steps_per_epoch, experiment.optimizer.accumulate)
+
     def document(self) -> dict[str, Any]:
         """What `cnnlab check --json` prints."""
         experiment = self.network.experiment
@@ -35,6 +44,7 @@ class Plan:
             "steps_per_epoch": self.steps_per_epoch,
             "epochs": experiment.train.epochs,
             "steps": self.steps,
+            "updates": self.updates,
         }
 
 

@@ -36,7 +36,7 @@ class Restored:
 
 def restore_run(run: Run, which: str) -> Restored:
     """The run's own data, split as it was in training, and its `best` or `last` state."""
-    experiment = load(run.resolved)
+    experiment = load(run.resolved, begun=True)
     try:
         splits = splits_from_csv(run.splits.read_text(encoding="utf-8"))
     except OSError:
@@ -54,7 +54,8 @@ def with_state(run: Run, experiment: Experiment, prepared: Prepared, program: Pr
 def load_state(
     run: Run, experiment: Experiment, program: Program, which: str, has_validation: bool
 ) -> tuple[State, Checkpoint, tuple[str, ...]]:
-    """The `best` or `last` state; where that is damaged, the next older good one, and a sentence that says so."""
+    """The `best` or `last` state, as it is judged; where it is damaged, the next older good one, and a sentence
+    that says so."""
     candidates = checkpoint.stored(run.checkpoints)[::-1]
     best = (
         history.best_row(run.history, watched(experiment.train, has_validation=has_validation))
@@ -66,7 +67,7 @@ def load_state(
     notes = []
     for candidate in candidates:
         try:
-            state = program.placed(checkpoint.load(candidate, program.host_state))
+            state = program.seen(program.placed(checkpoint.load(candidate, program.host_state)))
         except RunError as error:
             notes.append(str(error))
             continue

@@ -8,14 +8,17 @@ from cnnlab.errors import RunError
 from cnnlab.files import write_atomically
 from cnnlab.spec.train import EarlyStopping
 from cnnlab.tasks.task import Task
+from cnnlab.train.loop import LAST_ITERATE
 from cnnlab.train.stopping import best_epoch
 
 _WHOLE = ("epoch", "step")
 
 
-def columns(task: Task) -> list[str]:
-    """What a row has for a task."""
-    figures = [f"train/{name}" for name in task.trained] + [f"validation/{name}" for name in task.validated]
+def columns(task: Task, *, averaged: bool = False) -> list[str]:
+    """What a row has for a task; where validation goes by an average of the weights, the last iterate's beside."""
+    splits = ["validation", LAST_ITERATE] if averaged else ["validation"]
+    figures = [f"train/{name}" for name in task.trained]
+    figures += [f"{split}/{name}" for split in splits for name in task.validated]
     return ["epoch", "step", *figures, "learning_rate", "seconds", "images_per_second"]
 
 

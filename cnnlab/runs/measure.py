@@ -18,6 +18,7 @@ from cnnlab.runs.network import Network
 from cnnlab.runs.rounds import Round, Timed, Work, each, products, steps_in, timed_round
 from cnnlab.spec.schema import Experiment
 from cnnlab.trace.cost import totals, training_multiply_adds
+from cnnlab.train.evaluate import seen_targets
 from cnnlab.train.feed import Feed
 from cnnlab.train.step import Program, Sizes, compile_program
 
@@ -142,7 +143,7 @@ def _compiled(
     feed.begin(0, state)
     step = feed.lowered(state).compile()
     between = time.perf_counter()
-    targets = program.task.targets(prepared.dataset)
+    targets = seen_targets(program.task, prepared)
     batch = next(evaluation_batches(prepared, split, size, targets))
     program.evaluate.lower(state.params, state.stats, batch.x, batch.y).compile()  # pyright: ignore[reportFunctionMemberAccess]
     seconds = {"training_step": between - before, "evaluation": time.perf_counter() - between}
@@ -180,7 +181,7 @@ def _work(program: Program, experiment: Experiment, prepared: Prepared, split: s
     def evaluate(batch: Batch) -> Any:
         return program.evaluate(state.params, state.stats, batch.x, batch.y)
 
-    targets = program.task.targets(prepared.dataset)
+    targets = seen_targets(program.task, prepared)
     passes = (evaluation_batches(prepared, split, experiment.data.batch_size, targets) for _ in itertools.count())
     return {
         "training": train,

@@ -90,7 +90,7 @@ def find_network(target: Path, overrides: list[str], shape: tuple[int, ...] | No
         if overrides:
             message = f"a run cannot be overridden: {overrides[0]}"
             raise SpecError(message, where=str(target), hint=f"name its spec: {run.spec}")
-        data, experiment = run.read_json(run.data), load(run.resolved)
+        data, experiment = run.read_json(run.data), load(run.resolved, begun=True)
         task = made(experiment, data)
         if shape is not None:
             return network(_without_input(experiment), shape, task.outputs)
@@ -127,7 +127,7 @@ def example(network: Network, file: Path | None) -> np.ndarray | None:
         return read_inputs(file, shape, pixels=True)[0]
     if network.prepared is None or network.prepared.input_shape != shape:
         return None
-    return network.prepared.dataset.x[network.prepared.splits["train"][0]]
+    return network.prepared.seen[network.prepared.splits["train"][0]]
 
 
 def _without_input(experiment: Experiment) -> Experiment:

@@ -11,6 +11,7 @@ import numpy as np
 from flax import nnx
 
 from cnnlab import kernels
+from cnnlab.data.crop import centre, cropped
 from cnnlab.data.inputs import check_image, is_array, read_batch, read_cropped, read_inputs
 from cnnlab.errors import DataError, SpecError
 from cnnlab.layers.windows import show
@@ -25,6 +26,7 @@ from cnnlab.runs.weights import (
     run_weights,
     sized_by_head,
 )
+from cnnlab.spec.data import decoder_of, with_own_decoder
 from cnnlab.spec.load import load
 from cnnlab.tasks import made
 from cnnlab.tasks.reconstruction import CODES, Reconstruction
@@ -80,21 +82,25 @@ class Answers:
 def of_run(run: Run, checkpoint: str) -> Predictor:
     """A run's network. Images and arrays go through the run's own preprocessing."""
     description = run_description(run)
-    experiment, data, before = load(run.resolved), run.read_json(run.data), description.preprocessing
+    experiment, data, before = load(run.resolved, begun=True), run.read_json(run.data), description.preprocessing
     assert before is not None
     assert description.classes is not None
     shape = tuple(data["input_shape"])
     task = made(experiment, data)
     make = partial(bare, experiment.model, classes=task.outputs)
-    read = partial(read_inputs, input_shape=shape, pixels=before.pixels)
+    crop = shape[:-1] if cropped(data) else None
+    decoder = decoder_of(with_own_decoder(experiment.data))
+    whole = shape if crop is None else (*data["evaluation"]["resize"], shape[-1])
+
+    def read(path: Path) -> np.ndarray:
+        pixels = read_inputs(path, whole, pixels=before.pixels, decoder=decoder)
+        return _normalized(centre(pixels, crop), before)
 
     def weights() -> tuple[Weights, tuple[str, ...]]:
         found, _, notes = run_weights(run, checkpoint)
         return found, notes
 
-    return Predictor(
-        make, weights, lambda path: _normalized(read(path), before), task.names, experiment.precision, task
-    )
+    return Predictor(make, weights, read, task.names, experiment.precision, task)
 
 
 def of_weights(path: Path, name: str | None) -> Predictor:

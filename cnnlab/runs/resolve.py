@@ -2,36 +2,56 @@
 
 from typing import Any
 
+from cnnlab.data.batches import steps_per_epoch
 from cnnlab.data.prepare import Prepared
 from cnnlab.data.split import default_split
 from cnnlab.errors import SpecError, did_you_mean
+from cnnlab.spec.learning import watching
 from cnnlab.spec.schema import Experiment
+from cnnlab.tasks import inferred
 from cnnlab.tasks.task import Task
 
 
 def resolve(experiment: Experiment, prepared: Prepared, task: Task) -> Experiment:
     """The spec with what only the data can fill in: the default split and batch, the input's shape, the classes.
 
-    Raises SpecError where early stopping watches what is not there.
+    Raises SpecError where early stopping or a plateau watches what is not there, or where what is to come after some
+    steps never does.
     """
-    stopping = experiment.train.early_stopping
-    if stopping and stopping.metric.partition("/")[0] not in prepared.splits:
-        message = f"{stopping.metric} is never measured: there is no validation split"
-        raise SpecError(message, where="train.early_stopping.metric", hint="give data.split.validation a share")
-    if stopping and stopping.metric not in metrics(task):
-        hint = did_you_mean(stopping.metric, metrics(task)) or f"there are {', '.join(metrics(task))}"
-        raise SpecError(f"{task.name} has no figure {stopping.metric}", where="train.early_stopping.metric", hint=hint)
-    split = experiment.data.split or default_split(prepared.dataset)
+    for where, watched in watching(experiment):
+        if watched.metric.partition("/")[0] not in prepared.splits:
+            message = f"{watched.metric} is never measured: there is no validation split"
+            raise SpecError(message, where=where, hint="give data.split.validation a share")
+        if watched.metric not in metrics(task):
+            hint = did_you_mean(watched.metric, metrics(task)) or f"there are {', '.join(metrics(task))}"
+            raise SpecError(f"{task.name} has no figure {watched.metric}", where=where, hint=hint)
+    split = default_split(prepared.dataset, experiment.data.split)
     update: dict[str, Any] = {"split": split}
-    if "batch_size" not in experiment.data.model_fields_set:
+    if experiment.data.batch_size == "all":
+        update["batch_size"] = prepared.counts["train"]
+    elif "batch_size" not in experiment.data.model_fields_set:
         update["batch_size"] = min(experiment.data.batch_size, prepared.counts["train"])
     data = experiment.data.model_copy(update=update)
-    sizes = {"input": prepared.input_shape, "classes": task.outputs}
+    check_updates(experiment, steps_per_epoch(prepared.counts["train"], data.batch_size))
+    filled = {"task": experiment.task or inferred(prepared), "loss": task.loss}
+    sizes: dict[str, Any] = {"input": prepared.input_shape, "classes": task.outputs if task.outputs > 1 else None}
     model = experiment.model
     model = model.model_copy(update={key: size for key, size in sizes.items() if getattr(model, key) is None})
-    return experiment.model_copy(update={"data": data, "model": model})
+    return experiment.model_copy(update={**filled, "data": data, "model": model})
 
 
 def metrics(task: Task) -> tuple[str, ...]:
-    """What early stopping may watch."""
+    """What early stopping and a plateau may watch."""
     return (*(f"train/{name}" for name in task.trained), *(f"validation/{name}" for name in task.validated))
+
+
+def check_updates(experiment: Experiment, steps: int) -> None:
+    """Raises SpecError where `steps` batches an epoch are too few for what is to happen after more of them."""
+    spec, epochs = experiment.optimizer, experiment.train.epochs
+    if spec.accumulate > steps:
+        message = f"{spec.accumulate} batches make an update, and an epoch has {steps}"
+        raise SpecError(message, where="optimizer.accumulate", hint=f"at most {steps}, or a smaller data.batch_size")
+    updates = epochs * -(-steps // spec.accumulate)
+    if spec.lookahead is not None and spec.lookahead.steps > updates:
+        message = f"the slow weights never move: a cycle takes {spec.lookahead.steps} steps, and the run has {updates}"
+        raise SpecError(message, where="optimizer.lookahead.steps", hint=f"at most {updates}; 5 is usual")

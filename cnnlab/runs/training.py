@@ -62,7 +62,7 @@ def start(
     if (status := kernels.enable()).missed:
         notes.append(f"training is slower than it could be, without the kernels: {status.why}")
     if state is None:
-        state = _first_state(experiment, prepared, program)
+        state = first_state(experiment, prepared, program)
     for note in (*prepared.notes, *notes):
         run.write_log(f"note: {note}")
     if begun:
@@ -104,7 +104,7 @@ def set_status(run: Run, status: str, reason: str | None, **more: Any) -> None:
 
 def _check_same(run: Run, experiment: Experiment, prepared: Prepared) -> None:
     """Raises RunError that names the first setting in which the run differs, or that the data does."""
-    before = _flat(load(run.resolved).model_dump(mode="json"))
+    before = _flat(load(run.resolved, begun=True).model_dump(mode="json"))
     now = _flat(experiment.model_dump(mode="json"))
     for key in sorted({*before, *now}):
         if before.get(key) != now.get(key):
@@ -142,7 +142,7 @@ def _flat(value: Any, path: str = "") -> dict[str, Any]:
     return {k: v for name, inner in items for k, v in _flat(inner, f"{path}.{name}".lstrip(".")).items()}
 
 
-def _first_state(experiment: Experiment, prepared: Prepared, program: Program) -> State:
+def first_state(experiment: Experiment, prepared: Prepared, program: Program) -> State:
     """The state before the first step: drawn from the seed, or with the weights that the spec names."""
     if experiment.model.weights is None:
         return program.initial_state
@@ -181,7 +181,7 @@ def train(started: Started, signals: StopSignals) -> Generator[Progress | EpochE
         message = f"its history.csv has {len(rows)} epochs, and its checkpoint {started.epoch}"
         raise RunError(message, where=str(run.path), hint="restore the file, or start a new run")
     set_status(run, "running", None)
-    columns = history.columns(started.program.task)
+    columns = history.columns(started.program.task, averaged=started.program.judged is not None)
     saver = Saver(run, experiment.train, stopping)
     asked = signals.asked_to_stop
     try:
@@ -193,6 +193,8 @@ def train(started: Started, signals: StopSignals) -> Generator[Progress | EpochE
                 rows.append(event.row)
                 history.write(run.history, rows, columns)
                 run.write_log(line(event.row, experiment.train.epochs))
+                for note in event.notes:
+                    run.write_log(f"note: {note}")
                 saver.epoch_ended(rows, event.state)
             yield event
             if isinstance(event, EpochEnd) and exhausted(rows, stopping):

@@ -11,6 +11,7 @@ import jax
 import numpy as np
 from flax import nnx
 
+from cnnlab.data.crop import cropped
 from cnnlab.errors import DataError, SpecError
 from cnnlab.layers.initialize import Initializer
 from cnnlab.layers.windows import ShapeError, show
@@ -50,18 +51,19 @@ def describe(path: Path) -> Description | None:
 def run_description(run: Run) -> Description:
     """A run's network, classes and preprocessing, which its weights belong to."""
     data = run.read_json(run.data)
-    experiment = load(run.resolved)
+    experiment = load(run.resolved, begun=True)
     sizes = Sizes.of_description(experiment, data)
     mean, std = (tuple(map(float, values)) for values in (sizes.mean, sizes.std))
     pixels = not isinstance(experiment.data, Npz) or data["dtype"] == "uint8"
     model = experiment.model.model_dump(mode="json", exclude_none=True, exclude=set(_OF_THE_SPEC))
-    before = Preprocessing(mean, std, sizes.input_shape[:-1], pixels=pixels)
+    resize = tuple(data["evaluation"]["resize"]) if cropped(data) else None
+    before = Preprocessing(mean, std, sizes.input_shape[:-1], resize, pixels=pixels)
     return Description(model, OURS, sizes.task.names, before)
 
 
 def run_weights(run: Run, checkpoint: str) -> tuple[Weights, Description, tuple[str, ...]]:
     """Every parameter and running statistic of a run, by our names, and notes on damaged checkpoints."""
-    experiment, data = load(run.resolved), run.read_json(run.data)
+    experiment, data = load(run.resolved, begun=True), run.read_json(run.data)
     program = compile_program(experiment, Sizes.of_description(experiment, data))
     state, _, notes = load_state(run, experiment, program, checkpoint, "validation" in data["counts"])
     return state_weights(state), run_description(run), notes

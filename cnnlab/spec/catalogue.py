@@ -11,8 +11,8 @@ _CHOOSERS = ("name", "source", "schedule")  # not settings of the thing itself
 _CLASSES: dict[str, tuple[type[Frozen], ...]] = {
     "sources": sources.SOURCES,
     "losses": losses.LOSSES,
-    "optimizers": (optimizers.SGD, optimizers.Momentum, optimizers.Adam, optimizers.AdamW),
-    "schedules": (schedules.Constant, schedules.Step, schedules.Cosine),
+    "optimizers": optimizers.OPTIMIZERS,
+    "schedules": schedules.SCHEDULES,
 }
 
 

@@ -2,10 +2,12 @@
 
 from collections.abc import Iterator
 
+from cnnlab.spec.augment import augment_contradictions
+from cnnlab.spec.learning import learning
 from cnnlab.spec.reconstruction_contradictions import reconstruction_contradictions
-from cnnlab.spec.schedules import Constant, Schedule, Step
 from cnnlab.spec.schema import Experiment, LayersModel
 from cnnlab.spec.source_contradictions import source_contradictions
+from cnnlab.spec.split_contradictions import split_contradictions
 from cnnlab.spec.vocabulary import Branches, CropConcat, LayerSpec, Repeat, Residual
 from cnnlab.spec.yaml import Path
 
@@ -13,60 +15,16 @@ from cnnlab.spec.yaml import Path
 def contradictions(experiment: Experiment) -> Iterator[tuple[Path, str]]:
     """Each as the path of one of the settings, as if no short form was used, and a sentence that names both."""
     yield from source_contradictions(experiment.data)
-    yield from _split(experiment)
-    yield from _learning(experiment)
+    yield from split_contradictions(experiment)
+    yield from learning(experiment)
     yield from _transfer(experiment)
     yield from reconstruction_contradictions(experiment)
-    for i, augmentation in enumerate(experiment.data.augment):
-        given = augmentation.model_dump(exclude_none=True)
-        if len(given) != 1:
-            words = ", ".join(given) or "nothing"
-            yield ("data", "augment", i), f"one of shift, rotate, flip, noise an entry, not {words}"
+    yield from augment_contradictions(experiment.data.augment)
     if isinstance(experiment.model, LayersModel):
         last = len(experiment.model.layers) - 1
         if experiment.model.layers[last].kind == "softmax":
             yield ("model", "layers", last), "cross_entropy applies the softmax itself; leave this one out"
         yield from _names(experiment.model.layers, ("model", "layers"))
-
-
-def _split(experiment: Experiment) -> Iterator[tuple[Path, str]]:
-    split = experiment.data.split
-    if split is None:
-        return
-    total = split.train + split.validation + split.test
-    if abs(total - 1) > 1e-9:
-        yield ("data", "split"), f"train, validation and test must add up to 1, and add up to {total:g}"
-    stopping = experiment.train.early_stopping
-    if (
-        stopping
-        and stopping.metric.startswith("validation/")
-        and split.validation == 0
-        and experiment.data.source == "digits"
-    ):
-        path = ("train", "early_stopping", "metric")
-        yield (
-            path,
-            f"{stopping.metric} is never measured: data.split.validation is 0; watch train/loss",
-        )
-
-
-def _learning(experiment: Experiment) -> Iterator[tuple[Path, str]]:
-    rate, epochs = experiment.optimizer.learning_rate, experiment.train.epochs
-    here: Path = ("optimizer", "learning_rate")
-    if isinstance(rate, Schedule) and rate.warmup_epochs > epochs:
-        # The default warm-up of one epoch always fits; only a stated one can be too long.
-        yield (
-            (*here, "warmup_epochs"),
-            f"{rate.warmup_epochs:g} epochs of warm-up, and train.epochs is {epochs}",
-        )
-    if isinstance(rate, Step) and (rate.every_epochs is None) == (rate.at_epochs is None):
-        yield here, "a step schedule takes one of every_epochs and at_epochs"
-    if isinstance(rate, Step) and rate.at_epochs and max(rate.at_epochs) >= epochs:
-        yield (*here, "at_epochs"), f"epoch {max(rate.at_epochs)} never comes: train.epochs is {epochs}, counted from 0"
-    if isinstance(rate, Schedule) and not isinstance(rate, Constant | Step) and getattr(rate, "end", 0) > rate.peak:
-        yield (*here, "end"), f"end {rate.end:g} is above peak {rate.peak:g}"  # type: ignore[attr-defined]
-    if getattr(experiment.optimizer, "nesterov", False) and getattr(experiment.optimizer, "momentum", 1) == 0:
-        yield ("optimizer", "nesterov"), "nesterov needs a momentum above 0"
 
 
 def _transfer(experiment: Experiment) -> Iterator[tuple[Path, str]]:

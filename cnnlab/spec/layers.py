@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Union
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
-from pydantic import BeforeValidator, Discriminator, Field, Tag, create_model
+from pydantic import BeforeValidator, Field, create_model
 from pydantic_core import PydanticCustomError
 
 from cnnlab.spec.types import (
@@ -18,18 +18,8 @@ from cnnlab.spec.types import (
     PositiveFloat,
     PositiveInt,
     Rate,
+    words_or,
 )
-
-
-def words_or(words: Any, values: Any, what: str) -> Any:
-    """One of some words, or another value, of which messages say `what` it is.
-
-    Text is held against the words alone, so that one slip is one error.
-    """
-    return Annotated[
-        Union[Annotated[words, Tag(what)], Annotated[values, Tag("value")]],
-        Discriminator(lambda value: what if isinstance(value, str) else "value"),
-    ]
 
 
 class ConstantInit(Frozen):

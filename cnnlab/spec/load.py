@@ -1,5 +1,6 @@
 """YAML -> Experiment: overrides, all errors at once with their positions, the nearest name."""
 
+import os
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -13,8 +14,11 @@ from cnnlab.spec.schema import Experiment
 from cnnlab.spec.yaml import dotted
 
 
-def load(path: Path, overrides: list[str] | None = None) -> Experiment:
-    """Read a spec file. Raises SpecErrors that lists everything wrong with it."""
+def load(path: Path, overrides: list[str] | None = None, *, begun: bool = False) -> Experiment:
+    """Read a spec file. Raises SpecErrors that lists everything wrong with it.
+
+    Of a run that has `begun`, settings are not held against each other again: its time may have had other rules.
+    """
     if path.is_dir():
         raise SpecError("is a directory, not a spec", where=str(path), hint="name a .yaml file")
     try:
@@ -24,25 +28,32 @@ def load(path: Path, overrides: list[str] | None = None) -> Experiment:
         raise SpecError("no such spec file", where=str(path), hint=near or "'cnnlab init' writes one") from None
     except (OSError, UnicodeDecodeError) as error:
         raise SpecError(f"cannot be read: {error}", where=str(path), hint="a spec is text in UTF-8") from None
-    return _anchored(parse(text, str(path), overrides, default_name=path.stem), path.parent)
+    return _anchored(parse(text, str(path), overrides, default_name=path.stem, begun=begun), path.parent)
 
 
 def _anchored(experiment: Experiment, folder: Path) -> Experiment:
     """The paths of data and weights as absolute ones; in a spec they start at the spec's folder."""
 
     def absolute(path: str) -> str:
-        return str((folder / Path(path).expanduser()).resolve())
+        return os.path.realpath(folder / Path(path).expanduser())  # Path.resolve fails where links go in a circle
 
     data, model = experiment.data, experiment.model
     paths = {key: getattr(data, key) for key in data.path_keys}
     data = data.model_copy(update={key: absolute(path) for key, path in paths.items() if path is not None})
+    if data.split is not None:
+        data = data.model_copy(update={"split": data.split.with_paths(absolute)})
     if model.weights is not None:
         model = model.model_copy(update={"weights": absolute(model.weights)})
     return experiment.model_copy(update={"data": data, "model": model})
 
 
 def parse(
-    text: str, source: str, overrides: list[str] | None = None, *, default_name: str = "experiment"
+    text: str,
+    source: str,
+    overrides: list[str] | None = None,
+    *,
+    default_name: str = "experiment",
+    begun: bool = False,
 ) -> Experiment:
     """The experiment that `text` describes; `source` is its name in messages."""
     document = yaml.parse(text, source)
@@ -56,7 +67,7 @@ def parse(
         experiment = Experiment.model_validate(document.data)
     except ValidationError as error:
         errors += [sentence(details, document) for details in error.errors()]
-    if experiment is not None:
+    if experiment is not None and not begun:
         for path, message in contradictions(experiment):
             if path[0] == "model":
                 path = path_in(document.data, (path[0], experiment.model.tags[0], *path[1:]))

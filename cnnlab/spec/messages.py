@@ -43,11 +43,14 @@ def sentence(details: Any, document: yaml.Document) -> SpecError:
     message: str = _MESSAGES.get(kind) or details["msg"][:1].lower() + details["msg"][1:]
     for name, text in (details.get("ctx") or {}).items():
         message = message.replace("{" + name + "}", str(text))
-    shown = "" if kind in ("no_short_form", "two_names", "twice") else f", not {_show(value)}"
+    shown = (
+        "" if kind in ("no_short_form", "two_names", "twice", "of_test", "class_weight") else f", not {_show(value)}"
+    )
     return SpecError(f"{dotted(path)}: {message}{shown}", where=where)
 
 
 _UNIONS = ("data", "model", "optimizer", "task")
+_VALUE_SAID = ("no_short_form", "two_names", "twice", "of_test", "class_weight")
 _MESSAGES = {
     "int_type": "must be a whole number",
     "float_type": "must be a number",

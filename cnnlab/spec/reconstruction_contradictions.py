@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from cnnlab.spec.schema import Experiment, LayersModel
-from cnnlab.spec.tasks import ReconstructionTask
+from cnnlab.spec.tasks import Corruption, ReconstructionTask, Sparse
 from cnnlab.spec.yaml import Path
 
 KINDS = "gaussian, masking, salt_and_pepper, patches"
@@ -17,7 +17,7 @@ def reconstruction_contradictions(experiment: Experiment) -> Iterator[tuple[Path
     if not isinstance(task, ReconstructionTask):
         return
     yield from _corruption(task)
-    if task.sparse and task.sparse.penalty == "l1" and "rho" in task.sparse.model_fields_set:
+    if task.sparse and task.sparse.penalty == "l1" and task.sparse.rho != Sparse().rho:
         yield ("task", "sparse", "rho"), "rho is of penalty: kullback_leibler, and the penalty is l1"
     yield from _loss(experiment, task)
     yield from _last_activation(experiment)
@@ -32,7 +32,7 @@ def _corruption(task: ReconstructionTask) -> Iterator[tuple[Path, str]]:
         for kind in kinds:
             if getattr(corruption, kind) == 0:
                 yield (*here, kind), f"a share of 0 corrupts nothing: give {kind} more, or leave corruption out"
-        if "size" in corruption.model_fields_set and "patches" not in kinds:
+        if corruption.size != Corruption().size and "patches" not in kinds:
             yield (*here, "size"), "size is of patches, and corruption.patches is not there"
     if task.target == "noisy" and corruption is None:
         yield ("task", "target"), "a second noisy copy of what kind? Give task.corruption, or leave target out"

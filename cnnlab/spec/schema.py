@@ -16,10 +16,26 @@ from cnnlab.spec.data import (
     NoData,
     Npy,
     Npz,
+    OxfordPet,
+    Stl10,
 )
 from cnnlab.spec.generators import DigitScenes, Function, Gaussians, Shapes, Sines, Spheres, Spirals, TwoMoons
 from cnnlab.spec.losses import Loss
-from cnnlab.spec.optimizers import SGD, Adam, AdamW, Momentum
+from cnnlab.spec.optimizers import (
+    LAMB,
+    LARS,
+    OPTIMIZERS,
+    SGD,
+    Adafactor,
+    AdaGrad,
+    Adam,
+    AdamW,
+    Lion,
+    Momentum,
+    Muon,
+    RAdam,
+    RMSProp,
+)
 from cnnlab.spec.records import ArrayRecord, HuggingFace, TFRecord
 from cnnlab.spec.sources import SOURCES
 from cnnlab.spec.tasks import (
@@ -67,6 +83,8 @@ if TYPE_CHECKING:
         | Idx
         | Cifar10
         | Cifar100
+        | Stl10
+        | OxfordPet
         | Npz
         | Npy
         | Hdf5
@@ -85,7 +103,7 @@ if TYPE_CHECKING:
         | Function
     )
     Model = LayersModel | Architecture
-    Optimizer = SGD | Momentum | Adam | AdamW
+    Optimizer = SGD | Momentum | AdaGrad | RMSProp | Adam | AdamW | RAdam | Lion | LAMB | LARS | Adafactor | Muon
     Task = ClassificationTask | MultiLabelTask | RegressionTask | ReconstructionTask | SegmentationTask | PerceptronTask
 else:
     Data = Annotated[_union((NoData, *SOURCES)), _key_tag("source")]
@@ -98,7 +116,7 @@ else:
         ],
         Discriminator(architecture_tag),
     ]
-    Optimizer = Annotated[_union((SGD, Momentum, Adam, AdamW)), _key_tag("name", "adamw")]
+    Optimizer = Annotated[_union(OPTIMIZERS), _key_tag("name", "adamw")]
     Task = Annotated[
         Annotated[_union(TASKS), _key_tag("name")],
         BeforeValidator(

@@ -1,11 +1,12 @@
 """What a spec's `train` may say."""
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
+from pydantic_core import PydanticCustomError
 
 from cnnlab.spec.tasks import FIGURES, LOWER_IS_BETTER
-from cnnlab.spec.types import Bool, Frozen, NonNegativeFloat, PositiveInt
+from cnnlab.spec.types import Bool, Frozen, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
 METRICS = tuple(
     dict.fromkeys(
@@ -15,22 +16,52 @@ METRICS = tuple(
         for figure in figures[k]
     )
 )
+PATIENCE = 10  # epochs, of early stopping where the spec says nothing and the run is as long
+
+
+def sign_of(metric: str) -> int:
+    """1 where a lower figure is better, -1 where a higher one is."""
+    return 1 if metric.rpartition("/")[2] in LOWER_IS_BETTER else -1
+
+
+def _not_of_test(metric: Any) -> Any:
+    if isinstance(metric, str) and metric.startswith("test/"):
+        message = "{metric} would choose by the test split, which would measure nothing new then; watch {other}"
+        found = {"metric": metric, "other": metric.replace("test/", "validation/")}
+        raise PydanticCustomError("of_test", message, found)
+    return metric
+
+
+if TYPE_CHECKING:
+    Metric = str
+else:
+    Metric = Annotated[Literal[METRICS], BeforeValidator(_not_of_test)]
 
 
 class EarlyStopping(Frozen):
     """Stop after `patience` epochs without a better value; the best step is kept by this metric."""
 
-    if TYPE_CHECKING:
-        metric: str = "validation/loss"
-    else:
-        metric: Literal[METRICS] = "validation/loss"
-    patience: PositiveInt = 10
+    metric: Metric = "validation/loss"
+    patience: PositiveInt | None = Field(default=None, description="epochs; default: 10, or all of a shorter run")
     min_delta: NonNegativeFloat = Field(default=0.0, description="a smaller gain does not count as better")
 
     @property
     def sign(self) -> int:
         """1 where a lower figure is better, -1 where a higher one is."""
-        return 1 if self.metric.rpartition("/")[2] in LOWER_IS_BETTER else -1
+        return sign_of(self.metric)
+
+
+class Average(Frozen):
+    """A mean of the weights after each update, by which validation, the best step and the tables go.
+
+    Batch statistics are averaged alike. With `decay` it is the exponential moving average, without its bias to the
+    start; without, the plain mean of Polyak and Ruppert (1992).
+    """
+
+    decay: Annotated[PositiveFloat, Field(lt=1)] | None = Field(
+        default=None, description="of the weight of an update with each that follows; default: all count alike"
+    )
+    from_epoch: NonNegativeInt = Field(default=0, description="updates before it do not count; counted from 0")
 
 
 class Train(Frozen):
@@ -41,6 +72,7 @@ class Train(Frozen):
         "more time, the same gradients (rematerialisation, gradient checkpointing)",
     )
     early_stopping: EarlyStopping | None = None
+    average: Average | None = None
     checkpoint_every: PositiveInt | None = Field(
         default=None, description="epochs between checkpoints; default: every epoch, but one in 5 seconds at most"
     )

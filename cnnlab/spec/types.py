@@ -1,8 +1,8 @@
 """The scalar types of the schema: strict, so that `"3"` is no number and `true` is no 1."""
 
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Union
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, Strict
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Strict, Tag
 from pydantic_core import PydanticCustomError, PydanticKnownError
 
 Int = Annotated[int, Strict()]
@@ -23,6 +23,17 @@ def whole_number(value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, int):
         raise PydanticKnownError("int_type")
     return value
+
+
+def words_or(words: Any, values: Any, what: str) -> Any:
+    """One of some words, or another value, of which messages say `what` it is.
+
+    Text is held against the words alone, so that one slip is one error.
+    """
+    return Annotated[
+        Union[Annotated[words, Tag(what)], Annotated[values, Tag("value")]],
+        Discriminator(lambda value: what if isinstance(value, str) else "value"),
+    ]
 
 
 class Frozen(BaseModel):

@@ -12,8 +12,8 @@ from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag,
 from pydantic_core import PydanticCustomError
 
 from cnnlab.spec import layers as single
-from cnnlab.spec.layers import ActivationName, LayerSpec, words_or
-from cnnlab.spec.types import PositiveInt
+from cnnlab.spec.layers import ActivationName, LayerSpec
+from cnnlab.spec.types import PositiveInt, words_or
 
 
 def _not_empty(layers: tuple[Any, ...]) -> tuple[Any, ...]:

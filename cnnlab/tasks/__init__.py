@@ -3,10 +3,12 @@
 from collections.abc import Mapping
 from typing import Any
 
+from cnnlab.data.augment import check_mixtures
 from cnnlab.data.prepare import Prepared, describe_task_data
 from cnnlab.errors import SpecError
 from cnnlab.spec.losses import default_loss, misfits
 from cnnlab.spec.schema import Experiment
+from cnnlab.spec.schema import Task as TaskSpec
 from cnnlab.spec.tasks import (
     ClassificationTask,
     MultiLabelTask,
@@ -34,11 +36,18 @@ def task_of(experiment: Experiment, prepared: Prepared) -> Task:
     shape, dtype = list(prepared.input_shape), prepared.dataset.x.dtype.name
     inputs = {"input_shape": shape, "dtype": dtype, "normalization": normalization}
     task = made(experiment, {**describe_task_data(prepared), **inputs})
+    check_mixtures(experiment.data.augment, task.target)
     if isinstance(task, Regression):
         task.check_targets(task.targets(prepared.dataset), experiment.data.where)
     if isinstance(task, Reconstruction):
         task.check_inputs(prepared.dataset.x, experiment.data.where)
     return task
+
+
+def inferred(prepared: Prepared) -> TaskSpec:
+    """What the data is for."""
+    data = describe_task_data(prepared)
+    return _inferred(tuple(data["classes"]), data["targets"])
 
 
 def made(experiment: Experiment, data: Mapping[str, Any]) -> Task:
@@ -77,7 +86,7 @@ def made(experiment: Experiment, data: Mapping[str, Any]) -> Task:
     raise SpecError(f"no task {task.name}", where="task")
 
 
-def _inferred(classes: tuple[str, ...], targets: Mapping[str, Any]) -> Any:
+def _inferred(classes: tuple[str, ...], targets: Mapping[str, Any]) -> TaskSpec:
     """Data with classes is for classification; of other targets there has to be one."""
     if classes:
         return ClassificationTask()

@@ -7,8 +7,13 @@ import numpy as np
 
 from cnnlab.data.batches import Batch, evaluation_batches
 from cnnlab.data.prepare import Prepared
-from cnnlab.tasks.task import Found, Outcome, joined
+from cnnlab.tasks.task import Found, Outcome, Task, joined
 from cnnlab.train.step import Program
+
+
+def seen_targets(task: Task, prepared: Prepared) -> np.ndarray:
+    """The task's target of every example, cut as evaluation cuts its input."""
+    return prepared.seen_target(task.targets(prepared.dataset), task.target)
 
 
 def evaluate(
@@ -32,7 +37,7 @@ def evaluate(
         seen += int(batch.mask.sum())
         parts.append((Outcome(values, shown), batch.y[batch.mask]))
 
-    for batch in evaluation_batches(prepared, split, batch_size, program.task.targets(prepared.dataset)):
+    for batch in evaluation_batches(prepared, split, batch_size, seen_targets(program.task, prepared)):
         check()
         outcome = program.evaluate(params, stats, batch.x, batch.y)
         if pending is not None:  # fetched only now, while the device works on the next batch

@@ -17,8 +17,10 @@ from cnnlab.train.evaluate import evaluate
 from cnnlab.train.feed import Feed
 from cnnlab.train.state import State
 from cnnlab.train.step import UNREASONABLE, Program
+from cnnlab.train.update import learning_rate
 
 PROGRESS_SECONDS = 0.5  # how often the device is asked for figures while it works
+LAST_ITERATE = "last_iterate"  # in a row: the validation split by the weights that no average was taken of
 DISPATCH_SECONDS = 0.25  # for how long the device gets work at once: a signal waits as long
 
 
@@ -34,10 +36,11 @@ class Progress:
 
 @dataclass(frozen=True)
 class EpochEnd:
-    """After an epoch: its row of the history, and the state that the next one starts from."""
+    """After an epoch: its row of the history, the state that the next one starts from, sentences for the user."""
 
     row: dict[str, float]
     state: State
+    notes: tuple[str, ...] = ()
 
 
 class Stopped(Exception):
@@ -80,15 +83,16 @@ def fit(
                 speed = (min(done * size, examples) - begun * size) / (now - started)
                 yield Progress(current + 1, int(state.step), program.task.means(state.sums)["loss"], speed)
         check_finite(state, program.task)
-        trained = time.perf_counter() - started
+        trained, notes = time.perf_counter() - started, feed.time_spent()
         row = {"epoch": current + 1, "step": int(state.step)}
         row |= {f"train/{name}": value for name, value in program.task.means(state.sums).items()}
         row |= _validate(program, experiment, prepared, state, asked_to_stop)
-        row["learning_rate"] = float(program.rate(np.int32(row["step"] - 1)))  # type: ignore[arg-type]
+        row["learning_rate"] = learning_rate(program.rate, state, int(row["step"]) - 1)
         row["seconds"] = round(time.perf_counter() - started, 3)
         row["images_per_second"] = round((examples - min(begun * size, examples)) / max(trained, 1e-9), 1)
-        state = state._replace(sums=devices.replicated(program.task.zero(), program.mesh))
-        yield EpochEnd(row, state)
+        fresh = {"sums": program.task.zero(), "plateau": program.update.after_epoch(state, row)}
+        state = state._replace(**devices.replicated(fresh, program.mesh))
+        yield EpochEnd(row, state, notes)
 
 
 def check_finite(state: State, task: Task) -> None:
@@ -113,6 +117,7 @@ def _validate(
     state: State,
     asked_to_stop: Callable[[], bool],
 ) -> dict[str, float]:
+    """The figures of the weights by which the network is judged, and where these are others, of the last iterate."""
     if "validation" not in prepared.splits:
         return {}
 
@@ -121,8 +126,12 @@ def _validate(
             raise Stopped(state)
 
     size = experiment.data.batch_size
-    found = evaluate(program, state.params, state.stats, prepared, "validation", size, check)
-    if not np.isfinite(found.values["loss"]).all():
-        message = f"training diverged by step {int(state.step)}: the validation loss is not finite"
-        raise Diverged(message, hint="try a lower learning_rate, or clip_norm")
-    return {f"validation/{name}": value for name, value in program.task.validation(found).items()}
+    states = {"validation": program.seen(state)} | ({} if program.judged is None else {LAST_ITERATE: state})
+    row = {}
+    for name, seen in states.items():
+        found = evaluate(program, seen.params, seen.stats, prepared, "validation", size, check)
+        if not np.isfinite(found.values["loss"]).all():
+            message = f"training diverged by step {int(state.step)}: the validation loss is not finite"
+            raise Diverged(message, hint="try a lower learning_rate, or clip_norm")
+        row |= {f"{name}/{figure}": value for figure, value in program.task.validation(found).items()}
+    return row

@@ -4,7 +4,6 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-import optax
 from flax import nnx
 from jax import Array
 
@@ -15,7 +14,8 @@ class State(NamedTuple):
     """`params` and `stats` are pure dicts of the model's split; `step` counts finished steps.
 
     `sums` are the running epoch's. `diverged_at` is the first step whose loss or gradient left what is
-    reasonable, -1 while there is none, and `diverged_loss` that step's loss.
+    reasonable, -1 while there is none, and `diverged_loss` that step's loss. The rest is None where the spec does
+    not ask for it: gradients `gathered` since the last update, the `average` of the weights, and a `plateau`.
     """
 
     params: Any
@@ -25,6 +25,9 @@ class State(NamedTuple):
     step: Array
     diverged_at: Array
     diverged_loss: Array
+    gathered: Any = None
+    average: Any = None
+    plateau: Any = None
 
 
 def split(model: nnx.Module) -> tuple[nnx.GraphDef, Any, Any]:
@@ -33,16 +36,16 @@ def split(model: nnx.Module) -> tuple[nnx.GraphDef, Any, Any]:
     return graph, nnx.to_pure_dict(params), nnx.to_pure_dict(stats)
 
 
-def initial(params: Any, stats: Any, transform: optax.GradientTransformation, task: Task) -> State:
-    """The state before the first step, as NumPy arrays."""
-    state = State(
-        params,
-        stats,
-        transform.init(params),
-        task.zero(),  # type: ignore[arg-type]
-        *(np.zeros((), np.int32), np.full((), -1, np.int32), np.zeros((), np.float32)),  # type: ignore[arg-type]
-    )
-    return jax.device_get(state)
+def initial(params: Any, stats: Any, begun: dict[str, Any], task: Task) -> State:
+    """The state before the first step, as NumPy arrays; `begun` are the fields that are an update's."""
+    fields: dict[str, Any] = {
+        "sums": task.zero(),
+        "step": np.zeros((), np.int32),
+        "diverged_at": np.full((), -1, np.int32),
+        "diverged_loss": np.zeros((), np.float32),
+        **begun,
+    }
+    return jax.device_get(State(params=params, stats=stats, **fields))
 
 
 def named_leaves(tree: Any) -> dict[str, Any]:

@@ -14,22 +14,23 @@ from jax import Array
 from jax.sharding import Mesh
 
 from cnnlab import kernels
-from cnnlab.data.augment import augment, scale
+from cnnlab.data.augment import scale
 from cnnlab.data.batches import steps_per_epoch
 from cnnlab.data.prepare import Prepared
 from cnnlab.layers import recompute
 from cnnlab.layers.initialize import Initializer
 from cnnlab.layers.mode import Mode
 from cnnlab.models import build
-from cnnlab.optim.optimizers import begun_anew, optimizer
-from cnnlab.optim.schedules import Rate, schedule
+from cnnlab.optim.schedules import Rate
 from cnnlab.spec.schema import Experiment
 from cnnlab.tasks import made, task_of
 from cnnlab.tasks.task import Outcome, Task
 from cnnlab.train import devices
+from cnnlab.train.augmented import augmented
 from cnnlab.train.freeze import frozen_mask, hold_statistics
 from cnnlab.train.precision import forward, inference
 from cnnlab.train.state import State, initial, split
+from cnnlab.train.update import Update
 
 Values = Array | np.ndarray
 
@@ -47,12 +48,12 @@ class Examples(NamedTuple):
 class Steps(NamedTuple):
     """The step in two forms, which give the same bits.
 
-    one(state, x, y, mask): a batch that comes from the host.
+    one(state, x, y, mask, index): a batch that comes from the host.
     many(state, examples, places, mask, count): `count` steps in one dispatch; batch i of the epoch is
     `examples[places[i]]`, with places and mask [step of the epoch, batch].
     """
 
-    one: Callable[[State, Values, Values, Values], State]
+    one: Callable[[State, Values, Values, Values, Values], State]
     many: Callable[[State, Examples, Values, Values, int], State]
 
 
@@ -70,9 +71,18 @@ class Program:
     evaluate: Callable[[Any, Any, Values, Values], Outcome]
     host_state: State
     steps_per_epoch: int
+    update: Update
     rate: Rate
     mesh: Mesh | None
+    judged: Callable[[State], tuple[Any, Any]] | None
     task: Task
+
+    def seen(self, state: State) -> State:
+        """The state with the weights and statistics by which the network is judged: its average's, where it has one."""
+        if self.judged is None:
+            return state
+        params, stats = self.judged(state)
+        return state._replace(params=params, stats=stats)
 
     @property
     def initial_state(self) -> State:
@@ -112,8 +122,11 @@ class Sizes:
         return cls(tuple(data["input_shape"]), made(experiment, data), data["counts"]["train"], mean, std)
 
 
-def compile_program(experiment: Experiment, sizes: Sizes) -> Program:
-    """Build the model and its step for the data. Nothing is compiled before the first call."""
+def compile_program(experiment: Experiment, sizes: Sizes, rate: Rate | None = None) -> Program:
+    """Build the model and its step for the data. Nothing is compiled before the first call.
+
+    `rate` of the update replaces the spec's learning rate.
+    """
     kernels.enable()
     spec = experiment.model
     model = build(spec, sizes.input_shape, sizes.task.outputs, init=Initializer(experiment.seed))
@@ -121,22 +134,23 @@ def compile_program(experiment: Experiment, sizes: Sizes) -> Program:
     hold_statistics(model, spec.freeze)
     frozen_graph, *_ = split(model)
     steps = steps_per_epoch(sizes.examples, experiment.data.batch_size)
-    rate = schedule(experiment.optimizer.learning_rate, steps_per_epoch=steps, epochs=experiment.train.epochs)
-    transform = optimizer(experiment.optimizer, rate)
+    update = Update(experiment, steps, rate)
     mesh = devices.mesh_for(experiment.data.batch_size)
     step = partial(_train_step, frozen_graph, frozen_mask(params, spec.freeze), None)
     first = None if spec.unfreeze_at_epoch is None else spec.unfreeze_at_epoch * steps
     unfrozen = partial(_train_step, graph, frozen_mask(params, ()), first)
-    rest = (transform, experiment, sizes, mesh)
+    rest = (update, experiment, sizes, mesh)
     return Program(
         _compiled(partial(step, *rest), steps, experiment, mesh),
         None if first is None else _compiled(partial(unfrozen, *rest), steps, experiment, mesh),
         spec.unfreeze_at_epoch,
         jax.jit(partial(_evaluate, graph, experiment, sizes, mesh), compiler_options=kernels.compiler_options()),
-        initial(params, stats, transform, sizes.task),
+        initial(params, stats, update.begun(params, stats), sizes.task),
         steps,
-        jax.jit(rate),
+        update,
+        jax.jit(update.rate),
         mesh,
+        None if update.judged is None else jax.jit(update.judged),
         sizes.task,
     )
 
@@ -147,7 +161,7 @@ def _compiled(step: Callable[..., State], steps: int, experiment: Experiment, me
     def many(state: State, examples: Examples, places: Array, mask: Array, count: Array) -> State:
         def next_step(_: Array, state: State) -> State:
             i = state.step % steps
-            return step(state, *jax.tree.map(lambda values: values[places[i]], examples), mask[i])
+            return step(state, *jax.tree.map(lambda values: values[places[i]], examples), mask[i], places[i])
 
         return jax.lax.fori_loop(0, count, next_step, state)
 
@@ -162,7 +176,7 @@ def _train_step(
     graph: nnx.GraphDef,
     frozen: Any,
     first_step: int | None,
-    transform: optax.GradientTransformation,
+    update: Update,
     experiment: Experiment,
     sizes: Sizes,
     mesh: Mesh | None,
@@ -170,17 +184,21 @@ def _train_step(
     x: Array,
     y: Array,
     mask: Array,
+    index: Array,
 ) -> State:
-    """One update from one batch: x [batch, *space, channel], y [batch, ...], mask [batch].
+    """One update from one batch: x [batch, *space, channel], y [batch, ...], mask [batch], index [batch], the
+    examples' places in the dataset.
 
     Before the step `first_step` the optimizer begins anew.
-    All randomness follows from (seed, step), so that a resumed run draws what an uninterrupted one would.
+    All randomness follows from (seed, step) and, in augmentation, from (seed, epoch, index), so that a resumed run
+    draws what an uninterrupted one would.
     """
     key = jax.random.fold_in(jax.random.key(np.uint32(experiment.seed)), state.step)
-    augment_key, model_key = jax.random.split(key)
+    _, model_key = jax.random.split(key)
     corruption_key, task = jax.random.fold_in(key, 2), sizes.task
-    x = devices.shared(x, mesh)
-    x = (augment(scale(x), augment_key, experiment.data.augment, sizes.std) - sizes.mean) / sizes.std
+    epoch = state.step // steps_per_epoch(sizes.examples, experiment.data.batch_size)
+    batch = augmented(experiment, sizes, epoch, devices.shared(x, mesh), y, index)
+    x, y = batch.x, batch.y
 
     def mean_loss(params: Any) -> tuple[Array, tuple[Array, Array, Any]]:
         params = jax.tree.map(lambda leaf, still: jax.lax.stop_gradient(leaf) if still else leaf, params, frozen)
@@ -188,30 +206,22 @@ def _train_step(
         mode = Mode(train=True, key=model_key, recompute=experiment.train.remat)
         given, wanted = task.given(x, y, corruption_key)
         output = forward(model, given, experiment.precision, mode)
-        losses, objective = task.objective(output, wanted, y)
+        losses, objective = batch.mixed(lambda y: task.objective(output, wanted, y))
         stats = nnx.to_pure_dict(nnx.state(model, nnx.BatchStat))
         mean = jnp.where(mask, objective, 0).sum() / mask.sum()
         return mean + task.penalty(model, x, mask), (output, losses, stats)
 
     (loss, (output, losses, stats)), gradient = jax.value_and_grad(mean_loss, has_aux=True)(state.params)
-    before = state.optimizer
-    if first_step is not None:
-        before = begun_anew(transform, before, state.params, state.step == first_step)
-    updates, optimizer_state = transform.update(gradient, before, state.params)
-    # Weight decay, and the moments of an optimizer, would move what has no gradient.
-    updates = jax.tree.map(lambda update, still: jnp.zeros_like(update) if still else update, updates, frozen)
-    params = optax.apply_updates(state.params, updates)
+    moved = update.after(state, gradient, stats, mask.sum(), frozen, first_step)
     limit = UNREASONABLE * task.guessing
     fine = (loss <= limit) & jnp.isfinite(optax.tree.norm(gradient))  # a NaN is not <= anything
     first = ~fine & (state.diverged_at < 0)
-    return State(
-        params,
-        stats,
-        optimizer_state,
-        task.added(state.sums, output, y, losses, mask),
-        state.step + 1,
-        jnp.where(first, state.step + 1, state.diverged_at),
-        jnp.where(first, loss, state.diverged_loss),
+    return state._replace(
+        sums=task.added(state.sums, output, y, losses, mask),
+        step=state.step + 1,
+        diverged_at=jnp.where(first, state.step + 1, state.diverged_at),
+        diverged_loss=jnp.where(first, loss, state.diverged_loss),
+        **moved,
     )
 
 

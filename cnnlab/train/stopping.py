@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 
-from cnnlab.spec.train import EarlyStopping, Train
+from cnnlab.spec.train import PATIENCE, EarlyStopping, Train
 
 
 def watched(train: Train, *, has_validation: bool) -> EarlyStopping:
     """What decides the best epoch: the early stopping's metric, else the validation loss, else the training loss."""
     if train.early_stopping is not None:
-        return train.early_stopping
+        patience = train.early_stopping.patience or min(PATIENCE, train.epochs)
+        return train.early_stopping.model_copy(update={"patience": patience})
     return EarlyStopping(metric="validation/loss" if has_validation else "train/loss", patience=train.epochs)
 
 
@@ -23,6 +24,6 @@ def best_epoch(history: Sequence[dict[str, float]], stopping: EarlyStopping) -> 
 
 
 def exhausted(history: Sequence[dict[str, float]], stopping: EarlyStopping) -> bool:
-    """True when the last `patience` epochs have brought nothing better."""
+    """True when the last `patience` epochs have brought nothing better; without a patience, never."""
     best = best_epoch(history, stopping)
-    return best is not None and len(history) - 1 - best >= stopping.patience
+    return best is not None and stopping.patience is not None and len(history) - 1 - best >= stopping.patience

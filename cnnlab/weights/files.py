@@ -154,7 +154,9 @@ def _description(metadata: Mapping[str, str], where: str) -> Description | None:
             raise TypeError
         if before is not None:
             tuples = {key: tuple(before[key]) for key in ("mean", "std", "size")}
-            before = Preprocessing(**{**before, **tuples})
+            resize = before.get("resize")
+            resize = tuple(resize) if isinstance(resize, list) else resize
+            before = Preprocessing(**{**before, **tuples, "resize": resize})
         return Description(content["model"], content["scheme"], None if classes is None else tuple(classes), before)
     except (ValueError, KeyError, TypeError):
         raise DataError("its description is damaged", where=where, hint="import or export it again") from None

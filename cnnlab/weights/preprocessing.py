@@ -9,7 +9,8 @@ IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 class Preprocessing:
     """Pixels from 0 to 1: resized, cropped to `size`, minus `mean`, over `std` (per channel).
 
-    `resize` is the length of the shorter side before the central crop; None: the image is resized to `size`.
+    `resize` is the length of the shorter side before the central crop, or the size of the whole, where a run's data was
+    brought to that; None: the image is resized to `size`.
     Where the weights were trained on other values than `pixels`, mean and deviation are those of the values as they
     were, and no image can be fed in.
     """
@@ -17,7 +18,7 @@ class Preprocessing:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     size: tuple[int, ...]
-    resize: int | None = None
+    resize: int | tuple[int, ...] | None = None
     interpolation: str = "bilinear"
     pixels: bool = True
 

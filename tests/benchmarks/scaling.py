@@ -62,7 +62,7 @@ def over_depths() -> dict[str, Curve]:
         for depth in DEPTHS:
             case = Case(name, {"name": f"resnet{depth}"}, 64, (32, 32, 3), 10)
             made, _ = program_of(case, experiment_of(case, remat=recomputed))
-            batch = (np.zeros((64, 32, 32, 3), np.uint8), np.zeros(64, np.int32), np.ones(64, bool))
+            batch = (np.zeros((64, 32, 32, 3), np.uint8), np.zeros(64, np.int32), np.ones(64, bool), np.arange(64))
             compiled = made.first.one.lower(made.initial_state, *batch).compile()
             curve[depth] = compiled.memory_analysis().temp_size_in_bytes / 1e6
     return found

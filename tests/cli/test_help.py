@@ -95,9 +95,16 @@ def test_list_shows_every_name_with_its_settings(cnnlab, kind):
 
 def test_the_list_of_schedules(cnnlab):
     assert cnnlab("list", "schedules").out == (
-        "constant  peak=0.001, warmup_epochs=0.0\n"
-        "step      peak=0.001, warmup_epochs=0.0, every_epochs=null, at_epochs=null, factor=0.1\n"
-        "cosine    peak=0.001, warmup_epochs=1.0, end=0.0\n"
+        "constant       peak=0.001, warmup_epochs=0.0\n"
+        "step           peak=0.001, warmup_epochs=0.0, every_epochs=null, at_epochs=null, factor=0.1\n"
+        "exponential    peak=0.001, warmup_epochs=0.0, factor=0.9\n"
+        "polynomial     peak=0.001, warmup_epochs=0.0, power=1.0, end=0.0\n"
+        "inverse        peak=0.001, warmup_epochs=0.0, mu=1.0\n"
+        "cosine         peak=0.001, warmup_epochs=1.0, end=0.0\n"
+        "warm_restarts  peak=0.001, warmup_epochs=0.0, first_epochs=10.0, growth=1.0, end=0.0\n"
+        "one_cycle      peak=0.001, rise=0.3, start_share=0.04, end_share=4e-06\n"
+        "plateau        peak=0.001, warmup_epochs=0.0, metric=validation/loss, factor=0.1, patience=5, min_delta=0.0, "
+        "smallest=0.0\n"
     )
 
 

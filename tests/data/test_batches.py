@@ -1,12 +1,24 @@
 """Batches: one shape, every example once an epoch, nothing remembered."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cnnlab.data.batches import evaluation_batches, order, steps_per_epoch, training_batch
+from cnnlab.data.batches import (
+    epoch_order,
+    evaluation_batches,
+    order,
+    share,
+    steps_per_epoch,
+    training_batch,
+    training_batches,
+    weighted_order,
+)
 from cnnlab.data.dataset import Dataset
+from cnnlab.data.imbalance import sampling_shares
 from cnnlab.data.prepare import Prepared
 
 X = np.arange(50, dtype=np.uint8)[:, None, None].repeat(2, 1)
@@ -63,3 +75,70 @@ def test_evaluation_goes_in_order(batch_size, sizes):
     assert counted == [5, 7, 20, 21, 40]
     for batch in batches:
         np.testing.assert_array_equal(batch.x[:, 1, 0], batch.index)
+
+
+@given(count=st.integers(1, 50), batch_size=st.integers(1, 20), first=st.integers(0, 4))
+def test_batches_read_ahead_are_the_same(count, batch_size, first):
+    data, permutation = prepared(np.arange(count)), order(0, 1, count)
+    numbers = range(first, steps_per_epoch(count, batch_size))
+    for i, coming in zip(numbers, training_batches(data, permutation, first, batch_size), strict=True):
+        found = coming.result()
+        assert coming.ready()
+        for mine, others in zip(found, training_batch(data, permutation, i, batch_size), strict=True):
+            np.testing.assert_array_equal(mine, others)
+
+
+@given(part=st.integers(1, 8), processes=st.integers(1, 6), steps=st.integers(1, 4))
+def test_hosts_share_a_batch(part, processes, steps):
+    rows = np.random.default_rng(0).integers(0, 1000, (steps, part * processes))
+    shares = [share(rows, process, processes) for process in range(processes)]
+    assert {found.shape for found in shares} == {(steps, part)}
+    np.testing.assert_array_equal(np.concatenate(shares, -1), rows)
+    np.testing.assert_array_equal(share(rows[0], processes - 1, processes), shares[-1][0])
+
+
+def test_hosts_that_do_not_divide_a_batch():
+    with pytest.raises(ValueError, match="3 hosts do not divide a batch of 64"):
+        share(np.zeros(64), 0, 3)
+
+
+COUNTS = st.lists(st.integers(1, 40), min_size=2, max_size=6)
+
+
+@given(counts=COUNTS, seed=st.integers(0, 2**32 - 1), epoch=st.integers(0, 1000))
+def test_balanced_sampling_draws_all_classes_alike(counts, seed, epoch):
+    labels = np.random.default_rng(seed).permutation(np.repeat(np.arange(len(counts)), counts))
+    shares = sampling_shares("balanced", tuple(map(str, counts)), np.array(counts))
+    drawn = weighted_order(seed, epoch, labels, shares)
+    assert (drawn.shape, drawn.dtype) == (labels.shape, np.int64)  # as many steps as without
+    assert np.abs(np.bincount(labels[drawn], minlength=len(counts)) - len(labels) / len(counts)).max() < 1
+    times = np.bincount(drawn, minlength=len(labels))
+    for label in range(len(counts)):  # a class goes round
+        assert np.ptp(times[labels == label]) <= 1
+    np.testing.assert_array_equal(drawn, weighted_order(seed, epoch, labels, shares))
+    assert len(labels) < 20 or drawn.tolist() != weighted_order(seed, epoch + 1, labels, shares).tolist()
+
+
+def test_sampling_has_no_bias():
+    labels = np.repeat([0, 1, 2], [7, 4, 2])
+    shares = sampling_shares({"1": 1.5, "2": 4.0}, ("0", "1", "2"), np.array([7, 4, 2]))
+    times = np.zeros(13)
+    for epoch in range(3000):
+        times += np.bincount(weighted_order(5, epoch, labels, shares), minlength=13)
+    expected = 13 * np.array([1.0, 1.5, 4.0])[labels] / (7 * 1 + 4 * 1.5 + 2 * 4)
+    assert np.abs(times / 3000 - expected).max() < 5 * 0.5 / np.sqrt(3000)  # a count varies by less than 1/2
+
+
+def test_a_class_without_training_examples_is_never_drawn():
+    labels = np.array([0, 2, 2, 2])
+    shares = sampling_shares("balanced", "abc", np.array([1, 0, 3]))
+    assert np.bincount(labels[weighted_order(0, 0, labels, shares)]).tolist() == [2, 0, 2]
+
+
+def test_the_epochs_order_is_of_the_training_split():
+    data = prepared(np.arange(3, 40))
+    np.testing.assert_array_equal(epoch_order(data, 3, 1), order(3, 1, 37))
+    drawn = epoch_order(replace(data, sampling=np.array([0.0, 0.5, 0.5])), 3, 1)
+    assert sorted(drawn.tolist()) != list(range(37))
+    batch = training_batch(data, drawn, 0, 37)
+    assert set(batch.y.tolist()) == {1, 2}

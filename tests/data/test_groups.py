@@ -1,14 +1,16 @@
 """Splits by group: no group on both sides, classes and shares as nearly as whole groups allow."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cnnlab.data.dataset import Dataset
-from cnnlab.data.groups import deal, together
+from cnnlab.data.groups import deal, grouped, together
 from cnnlab.data.split import split
-from cnnlab.errors import DataError
+from cnnlab.errors import DataError, SpecError
 from cnnlab.spec.split import Split
 
 
@@ -79,3 +81,26 @@ def test_a_set_goes_where_its_classes_lack():
     counts = np.array([[3, 0], [0, 3], [3, 3]])
     chosen = deal(counts, np.array([[3, 3], [3, 3]]), np.random.default_rng(0))
     assert sorted(np.stack([counts[chosen == part].sum(0) for part in (0, 1)]).tolist()) == [[3, 3], [3, 3]]
+
+
+def test_groups_by_the_names_of_files():
+    files = tuple(f"p{i % 2}/p{i // 5:02d}_{i}.png" for i in range(60))
+    data = replace(dataset(np.arange(60) % 2, range(60)), files=files, groups=None)
+    assert grouped(data, r"^(p\d+)_").groups == tuple(f"p{i // 5:02d}" for i in range(60))
+    for spec in (Split(group=r"^(p\d+)_"), Split(folds=3, fold=2, group=r"^(p\d+)_")):
+        splits = split(data, spec, 0)
+        assert sum(len(set((indices // 5).tolist())) for indices in splits.values()) == 12
+
+
+def test_groups_that_names_do_not_tell():
+    data = dataset(np.arange(4) % 2, range(4))
+    message = r"data\.split\.group: the examples are not files, and a group is told by a file's name; leave it out"
+    with pytest.raises(SpecError, match=message):
+        split(data, Split(group="(a)"), 0)
+    files = replace(data, files=("a/1_x.png", "a/x.png", "b/1_y.png", "b/y.png"))
+    message = r"data\.split\.group: '\^\(\\d\)_' finds no group in a/x\.png; names in which it finds none: 2 of 4"
+    with pytest.raises(DataError, match=message):
+        split(files, Split(group=r"^(\d)_"), 0)
+    given = replace(files, given={"train": np.array([0, 1]), "test": np.array([2, 3])})
+    with pytest.raises(DataError, match=r"the group 'x' has examples in train and in test"):
+        split(replace(given, files=("x_1", "x_2", "x_3", "y_4")), Split(group="^(.)_"), 0)

@@ -131,10 +131,18 @@ def test_description():
         "counts_per_class": {
             name: [int((y[indices] == label).sum()) for label in range(10)] for name, indices in splits.items()
         },
+        "targets": {},
+        "imbalance": {
+            "ratio": 128 / 122,
+            "largest": {"class": "3", "examples": 128},
+            "smallest": {"class": "8", "examples": 122},
+        },
         "fingerprints": {"data": dataset_fingerprint(prepared.dataset)}
         | {name: split_fingerprint(prepared.dataset, indices) for name, indices in splits.items()},
+        "evaluation": {"resize": [8, 8], "crop": None},
         "normalization": {"mean": [float(prepared.mean[0])], "std": [float(prepared.std[0])]},
         "notes": [],
+        "skipped": [],
     }
 
 

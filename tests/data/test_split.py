@@ -6,7 +6,7 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from cnnlab.data.dataset import Dataset
-from cnnlab.data.split import classes_missing, default_split, duplicates_across, split
+from cnnlab.data.split import classes_missing, default_split, duplicates_across, missed, split
 from cnnlab.errors import DataError, SpecError
 from cnnlab.spec.split import Split
 
@@ -143,6 +143,88 @@ def test_many_copies_do_not_fill_a_small_training_share():
     assert len(splits["train"]) == 5  # 4 of the 40 and 1 of the 2: the copies went where there is room
 
 
+NUMBERS = st.tuples(st.integers(12, 60), st.integers(1, 20), st.integers(1, 20))
+
+
+@settings(max_examples=100, deadline=None)
+@given(counts=COUNTS, numbers=NUMBERS, rest=st.sampled_from(["test", "unused", None]), seed=st.integers(0, 99))
+def test_numbers_of_examples(counts, numbers, rest, seed):
+    train, validation, test = numbers
+    total = sum(counts)
+    assume(train + validation + test < total)
+    amounts = {"train": train, "validation": validation, "test": test if rest != "test" else "rest"}
+    if rest == "unused":
+        amounts["unused"] = "rest"
+    y = labels(counts, seed)
+    if rest is None:
+        message = rf"{total - train - validation - test} of {total} examples are in no split; give one split 'rest'"
+        with pytest.raises(SpecError, match=message):
+            split(dataset(y), Split(**amounts), seed)
+        return
+    splits = split(dataset(y), Split(**amounts), seed)
+    assert list(splits) == ["train", "validation", "test"]
+    assert set(y[splits["train"]]) == set(y)
+    joined = np.concatenate(list(splits.values()))
+    assert len(np.unique(joined)) == len(joined) == (total if rest == "test" else train + validation + test)
+    assert [len(splits["train"]), len(splits["validation"])] == [train, validation]
+    if all(count == 0 or count * train >= total for count in counts):
+        for indices in splits.values():
+            of_class = np.bincount(y[indices], minlength=len(counts))
+            assert np.abs(of_class - np.multiply(counts, len(indices) / total)).max() < 1
+        assert missed(Split(**amounts), splits) == ()
+
+
+def test_shares_with_a_rest_and_without_all():
+    data = dataset(np.arange(40) % 2)
+    assert lists(split(data, Split(train="rest", test=0.25), 3)) == lists(split(data, Split(train=0.75, test=0.25), 3))
+    part = split(data, Split(train=0.5, test=0.2, unused="rest"), 0)
+    assert {name: len(indices) for name, indices in part.items()} == {"train": 20, "test": 8}
+
+
+def test_numbers_that_cannot_be_had():
+    data = dataset(np.arange(20) % 4)
+    message = r"data\.split: train and test ask for 30 examples, and there are 20; ask for fewer, or give one of them"
+    with pytest.raises(SpecError, match=message):
+        split(data, Split(train=20, test=10), 0)
+    with pytest.raises(SpecError, match=r"data\.split: train is 3, and there are 4 classes; each class needs a"):
+        split(data, Split(train=3, test="rest"), 0)
+    with pytest.raises(DataError, match=r"the test split is empty: rest of 20 examples"):
+        split(data, Split(train=20, test="rest"), 0)
+
+
+def test_numbers_that_identical_examples_do_not_allow():
+    data = dataset(np.zeros(40, int), np.arange(40) // 4)
+    spec = Split(train=30, test="rest")
+    splits = split(data, spec, 0)
+    assert missed(spec, splits) == (
+        "data.split asks for other numbers than the 32 train examples: "
+        "identical examples, and those of one group, stay together",
+    )
+    assert missed(None, splits) == missed(Split(train=0.75, test=0.25), splits) == ()
+
+
+def test_not_stratified():
+    """By chance a class is in the test split more or less often than its share."""
+    y = np.arange(200) % 2
+    of_class = {int(y[split(dataset(y), Split(train=0.8, test=0.2, stratify=False), seed)["test"]].sum())
+                for seed in range(12)}  # fmt: skip
+    assert len(of_class) > 3
+    totals = split(dataset(y), Split(train=50, test=30, unused="rest", stratify=False), 0)
+    assert {name: len(indices) for name, indices in totals.items()} == {"train": 50, "test": 30}
+    rare = dataset([0] * 19 + [1])
+    unlucky = [seed for seed in range(20) if not _trains(rare, Split(train=0.5, test=0.5, stratify=False), seed)]
+    assert 3 < len(unlucky) < 17
+    with pytest.raises(DataError, match=r"the class '1' has no training example"):
+        split(rare, Split(train=0.5, test=0.5, stratify=False), unlucky[0])
+
+
+def _trains(data, spec, seed) -> bool:
+    try:
+        return len(split(data, spec, seed)) == 2
+    except DataError:
+        return False
+
+
 def test_own_test_split_leaves_the_rest_to_divide():
     y = np.arange(100) % 2
     data = dataset(y, given=parts(train=range(80), test=range(80, 100)))
@@ -172,6 +254,11 @@ def test_default_in_words_is_the_default():
         data = dataset(y, given=own)
         assert lists(split(data, default_split(data), 0)) == lists(split(data, None, 0))
     assert default_split(dataset(y, given=parts(train=range(30), validation=range(30, 40)))) is None
+    seeded = default_split(dataset(y), Split(seed=3))
+    assert seeded == Split(train=0.7, validation=0.15, test=0.15, seed=3)
+    assert lists(split(dataset(y), seeded, 0)) == lists(split(dataset(y), Split(seed=3), 0))
+    for own in (Split(train=1), Split(folds=3, fold=1), Split(column="a")):
+        assert default_split(dataset(y), own) is own
 
 
 def test_contradictions_with_the_source():

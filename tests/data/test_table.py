@@ -199,3 +199,18 @@ def test_parquet_without_pyarrow(folder, monkeypatch):
     (folder / "t.parquet").write_bytes(b"PAR1")
     with pytest.raises(DataError, match=r"^t\.parquet: pyarrow reads Parquet, and it is not installed; pip install py"):
         load(SPEC.model_copy(update={"path": "t.parquet"}), folder)
+
+
+def test_a_column_may_say_the_whole_split(folder):
+    """Without `split_column`, whose training rows are divided where none validates."""
+    text = "file,kind,part\n" + "".join(
+        f"{name},{kind},{part}\n"
+        for name, kind, part in zip(['a.png', 'b.png', 'c d.png', '"é,1.png"'], ["cat", "dog"] * 2,
+                                    ["train", "train", "test", "Test"], strict=True)
+    )  # fmt: skip
+    (folder / "table.csv").write_text(text)
+    spec = SPEC.model_copy(update={"split": Split(column="part"), "batch_size": 2})
+    splits = prepare(spec, folder, seed=0).splits
+    assert {name: indices.tolist() for name, indices in splits.items()} == {"train": [0, 1], "test": [2, 3]}
+    with pytest.raises(DataError, match=r"data\.split_column: no column 'pat'; did you mean 'part'\?"):
+        prepare(spec.model_copy(update={"split": Split(column="pat")}), folder, seed=0)

@@ -89,8 +89,17 @@ def momentum(mu: float, nesterov: bool, decay: float = 0.0, rate: float = RATE):
     return rule
 
 
-def adam(beta1: float, beta2: float, epsilon: float, coupled: float = 0.0, decoupled: float = 0.0, rate: float = RATE):
-    """Kingma and Ba (2015), algorithm 1; decoupled decay after Loshchilov and Hutter (2019), algorithm 2."""
+def adam(
+    beta1: float,
+    beta2: float,
+    epsilon: float,
+    coupled: float = 0.0,
+    decoupled: float = 0.0,
+    rate: float = RATE,
+    nesterov: bool = False,
+):
+    """Kingma and Ba (2015), algorithm 1; decoupled decay after Loshchilov and Hutter (2019), algorithm 2; Nesterov's
+    as Dozat (2016) has it."""
 
     def rule(w, gradients):
         m, v = np.zeros_like(w), np.zeros_like(w)
@@ -99,6 +108,8 @@ def adam(beta1: float, beta2: float, epsilon: float, coupled: float = 0.0, decou
             m = beta1 * m + (1 - beta1) * g
             v = beta2 * v + (1 - beta2) * g**2
             m_hat, v_hat = m / (1 - beta1**t), v / (1 - beta2**t)
+            if nesterov:
+                m_hat = beta1 * m / (1 - beta1 ** (t + 1)) + (1 - beta1) * g / (1 - beta1**t)
             w = w - rate * (m_hat / (np.sqrt(v_hat) + epsilon) + decay_of(w, decoupled) * w)
             yield w
 

@@ -10,7 +10,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cnnlab.optim.schedules import schedule
-from cnnlab.spec.schedules import Constant, Cosine, Schedule, Step
+from cnnlab.spec.schedules import (
+    SCHEDULES,
+    Constant,
+    Cosine,
+    Exponential,
+    Inverse,
+    OneCycle,
+    Plateau,
+    Polynomial,
+    Schedule,
+    Step,
+    WarmRestarts,
+)
 
 STEPS = jnp.arange(60)
 
@@ -100,3 +112,59 @@ def test_an_unknown_schedule_is_refused():
     rate = schedule(Schedule(peak=1.0), steps_per_epoch=1, epochs=1)
     with pytest.raises(TypeError, match=r"^no such schedule: Schedule$"):
         rate(jnp.int32(0))
+
+
+def cosine_between(start: float, end: float, steps: int) -> list[float]:
+    """From `start`, by half a cosine, to the last value before `end`."""
+    return [end + (start - end) * (1 + math.cos(math.pi * i / steps)) / 2 for i in range(steps)]
+
+
+def test_exponential_falls_by_its_factor_an_epoch():
+    spec = Exponential(schedule="exponential", peak=0.8, factor=0.5, warmup_epochs=1)
+    close(rates(spec, 4, 4), [0.2, 0.4, 0.6, 0.8] + [0.8 * 0.5 ** (i / 4) for i in range(12)])
+
+
+@pytest.mark.parametrize(("power", "end"), [(1.0, 0.0), (2.0, 0.1), (0.5, 0.0)])
+def test_polynomial_reaches_its_end_with_the_last_step(power, end):
+    found = rates(Polynomial(schedule="polynomial", peak=0.5, power=power, end=end, warmup_epochs=1), 3, 5)
+    wanted = [0.5 / 3, 1 / 3, 0.5] + [end + (0.5 - end) * (1 - i / 12) ** power for i in range(1, 13)]
+    np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-6)
+    assert found[-1] == pytest.approx(end, abs=1e-7)
+
+
+def test_inverse_is_alpha_over_one_plus_mu_t():
+    close(rates(Inverse(schedule="inverse", peak=0.6, mu=2.0), 5, 4), [0.6 / (1 + 2 * i / 5) for i in range(20)])
+    robbins_monro = rates(Inverse(schedule="inverse", peak=1.0), 1, 50)
+    close(robbins_monro, [1 / (1 + i) for i in range(50)])
+
+
+def test_warm_restarts_begin_again_at_the_peak_and_grow():
+    spec = WarmRestarts(schedule="warm_restarts", peak=0.8, first_epochs=2, growth=2, end=0.1)
+    cycles = cosine_between(0.8, 0.1, 6) + cosine_between(0.8, 0.1, 12) + cosine_between(0.8, 0.1, 24)
+    close(rates(spec, 3, 10), cycles[:30])
+    warmed = rates(spec.model_copy(update={"warmup_epochs": 1, "growth": 1.0}), 3, 6)
+    close(warmed, [0.8 / 3, 1.6 / 3, 0.8, *(cosine_between(0.8, 0.1, 6) * 3)[:15]])
+
+
+def test_one_cycle_rises_and_falls_by_half_cosines():
+    spec = OneCycle(schedule="one_cycle", peak=1.0, rise=0.25, start_share=0.1, end_share=0.01)
+    wanted = cosine_between(0.1, 1.0, 5) + cosine_between(1.0, 0.01, 15) + [0.01]
+    close(rates(spec, 5, 4), wanted[1:])
+
+
+@pytest.mark.parametrize("steps", [1, 2, 3])
+def test_one_cycle_of_a_few_steps_is_finite_and_has_its_peak(steps):
+    found = rates(OneCycle(schedule="one_cycle", peak=0.5), 1, steps)
+    assert np.isfinite(found).all()
+    assert found.max() == pytest.approx(0.5)
+
+
+def test_a_plateau_alone_is_constant():
+    close(rates(Plateau(schedule="plateau", peak=0.4, warmup_epochs=1), 2, 2), [0.2, 0.4, 0.4, 0.4])
+
+
+@pytest.mark.parametrize("cls", SCHEDULES, ids=lambda cls: cls.tags[0])
+def test_every_schedule_stays_between_0_and_its_peak(cls):
+    more = {"every_epochs": 2} if cls is Step else {}
+    found = rates(cls.model_validate({"schedule": cls.tags[0], "peak": 0.3, **more}), 4, 12)
+    assert ((found >= 0) & (found <= np.float32(0.3) * (1 + 1e-6))).all()

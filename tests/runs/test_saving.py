@@ -22,9 +22,9 @@ STOPPING = EarlyStopping(metric="validation/loss", patience=100)
 def state_after(epoch: int):
     """A state that tells its epoch: two steps each, and the number of epochs as its one weight."""
     params = {"weight": np.full((2, 2), epoch, np.float32)}
-    return initial(params, {}, optax.sgd(0.1), Classification(("a", "b"), CrossEntropy()))._replace(
-        step=jnp.asarray(2 * epoch, jnp.int32)
-    )
+    return initial(
+        params, {}, {"optimizer": optax.sgd(0.1).init(params)}, Classification(("a", "b"), CrossEntropy())
+    )._replace(step=jnp.asarray(2 * epoch, jnp.int32))
 
 
 def saved_after_each(tmp_path, losses: list[float], **train: int | None) -> list[list[int]]:

@@ -22,11 +22,18 @@ from cnnlab.spec.vocabulary import VOCABULARY
                     "padding_mode=zeros")),
         ("layers", ("relu", "")),
         ("layers", ("max_pool", "window, stride=null, padding=valid")),
-        ("sources", ("digits", "classes=null, split=null, resize=null, normalize=true, batch_size=64, augment=[]")),
-        ("sources", ("two_moons", "classes=null, split=null, resize=null, normalize=true, batch_size=64, augment=[], "
-                     "examples=1000, seed=0, noise=0.1")),
+        ("sources", ("digits", "classes=null, split=null, resize=null, crop=null, normalize=true, batch_size=64, "
+                     "augment=[], sampling=null")),
+        ("sources", ("two_moons", "classes=null, split=null, resize=null, crop=null, normalize=true, batch_size=64, "
+                     "augment=[], sampling=null, examples=1000, seed=0, noise=0.1")),
         ("augmentations", ("flip", "with probability 1/2")),
-        ("optimizers", ("sgd", "learning_rate=cosine, weight_decay=0.0, clip_norm=null, layer_rates={}")),
+        ("optimizers", ("sgd", "learning_rate=cosine, weight_decay=0.0, clip_value=null, clip_norm=null, accumulate=1, "
+                         "lookahead=null, layer_rates={}")),
+        ("optimizers", ("lion", "learning_rate=cosine, weight_decay=0.1, clip_value=null, clip_norm=null, "
+                          "accumulate=1, lookahead=null, layer_rates={}, beta1=0.9, beta2=0.99")),
+        ("schedules", ("plateau", "peak=0.001, warmup_epochs=0.0, metric=validation/loss, factor=0.1, patience=5, "
+                        "min_delta=0.0, smallest=0.0")),
+        ("schedules", ("one_cycle", "peak=0.001, rise=0.3, start_share=0.04, end_share=4e-06")),
         ("schedules", ("cosine", "peak=0.001, warmup_epochs=1.0, end=0.0")),
         ("losses", ("cross_entropy", "l1=0.0, l2=0.0, label_smoothing=0.0, class_weights=null")),
         ("losses", ("sum", "of, l1=0.0, l2=0.0, weights=null")),

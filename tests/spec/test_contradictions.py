@@ -2,6 +2,7 @@
 
 import pytest
 
+from cnnlab.spec.augment import Augmentation
 from cnnlab.spec.load import parse
 
 MODEL = "\nmodel: {name: lenet5}\n"
@@ -9,10 +10,11 @@ HEAD = "data: {source: digits}\n"
 SHORTEST = "data: {source: digits}" + MODEL
 RATE = SHORTEST + "optimizer: {learning_rate: {"
 NEVER = "validation/loss is never measured: data.split.validation is 0; watch train/loss"
+ENDS = "train.early_stopping ends the run after"
 STEP = "optimizer.learning_rate: a step schedule takes one of every_epochs and at_epochs"
 NO_WEIGHTS = "a new head on what? Give model.weights, or leave it out"
 NOTHING_FROZEN = "nothing is frozen: give model.freeze, or leave it out"
-AUGMENT = "one of shift, rotate, flip, noise an entry, not"
+AUGMENT = f"one of {', '.join(Augmentation.model_fields)} an entry, not"
 NPY = "data.source: npy takes path (a folder) or x and y (two files)"
 ADD_UP = "data.split: train, validation and test must add up to 1, and add up to"
 
@@ -31,6 +33,8 @@ ADD_UP = "data.split: train, validation and test must add up to 1, and add up to
          f"data.augment[0]: {AUGMENT} shift, rotate"),
         ("data: {source: digits, augment: [shift: 2, ^{}]}" + MODEL, f"data.augment[1]: {AUGMENT} nothing"),
         ("data: {source: digits, augment: [^{flip: null}]}" + MODEL, f"data.augment[0]: {AUGMENT} nothing"),
+        ("data: {source: digits, augment: [^{mixup: 0.2}, {shift: 1}]}" + MODEL,
+         "data.augment[0]: mixup mixes what the other entries have made: put it behind them"),
         (RATE + "^warmup_epochs: 31}}",
          "optimizer.learning_rate.warmup_epochs: 31 epochs of warm-up, and train.epochs is 30"),
         (RATE + "schedule: constant, ^warmup_epochs: 2.5}}\ntrain: {epochs: 2}",
@@ -39,6 +43,30 @@ ADD_UP = "data.split: train, validation and test must add up to 1, and add up to
         (RATE.replace("learning_rate", "^learning_rate") + "schedule: step, every_epochs: 3, at_epochs: [2]}}", STEP),
         (RATE + "peak: 0.1, ^end: 0.2}}", "optimizer.learning_rate.end: end 0.2 is above peak 0.1"),
         (SHORTEST + "optimizer: {name: momentum, momentum: 0, ^nesterov: true}",
+         "optimizer.nesterov: nesterov needs a momentum above 0"),
+        (RATE + "schedule: polynomial, peak: 0.1, ^end: 0.2}}",
+         "optimizer.learning_rate.end: end 0.2 is above peak 0.1"),
+        (RATE + "schedule: warm_restarts, ^first_epochs: 31}}",
+         "optimizer.learning_rate.first_epochs: the first cycle takes 31 epochs, and train.epochs is 30"),
+        (RATE + "schedule: one_cycle, start_share: 0.1, ^end_share: 0.2}}",
+         "optimizer.learning_rate.end_share: end_share 0.2 is above start_share 0.1"),
+        (RATE + "schedule: one_cycle, ^warmup_epochs: 1}}",
+         "optimizer.learning_rate.warmup_epochs: unknown key (value 1); "
+         "allowed: end_share, peak, rise, schedule, start_share"),
+        (RATE + "schedule: plateau, ^patience: 30}}",
+         "optimizer.learning_rate.patience: 30 epochs of patience never run out: train.epochs is 30"),
+        (RATE + "schedule: plateau, peak: 0.1, ^smallest: 0.2}}",
+         "optimizer.learning_rate.smallest: smallest 0.2 is above peak 0.1"),
+        (RATE + "schedule: plateau, ^patience: 10}}\ntrain: {early_stopping: {}}",
+         f"optimizer.learning_rate.patience: {ENDS} 10 epochs without a better validation/loss, and this waits for 10"),
+        ("data: {source: digits, split: {train: 0.8, test: 0.2}}" + MODEL
+         + "optimizer: {learning_rate: {schedule: plateau, ^metric: validation/loss}}",
+         f"optimizer.learning_rate.metric: {NEVER}"),
+        (SHORTEST + "train: {early_stopping: {^patience: 31}}",
+         "train.early_stopping.patience: 31 epochs of patience, and train.epochs is 30; lower it, or leave it out"),
+        (SHORTEST + "train: {epochs: 4, average: {decay: 0.9, ^from_epoch: 4}}",
+         "train.average.from_epoch: epoch 4 never comes: train.epochs is 4, counted from 0"),
+        (SHORTEST + "optimizer: {name: lars, momentum: 0, ^nesterov: true}",
          "optimizer.nesterov: nesterov needs a momentum above 0"),
         ("data: {source: digits, split: {train: 0.8, test: 0.2}}" + MODEL
          + "train: {early_stopping: {^metric: validation/loss}}",
@@ -120,6 +148,12 @@ seed: 2
         RATE + "schedule: step, every_epochs: 2}}",
         RATE + "peak: 0.1, end: 0.1}}",
         SHORTEST + "optimizer: {name: momentum, momentum: 0}",
+        SHORTEST + "train: {epochs: 3, early_stopping: {}}",  # a patience that is not stated fits the run
+        SHORTEST + "train: {epochs: 3, early_stopping: {patience: 3}}",  # to choose the best step's metric
+        SHORTEST + "train: {epochs: 3, average: {from_epoch: 2}}",
+        RATE + "schedule: plateau, patience: 8}}\ntrain: {early_stopping: {patience: 9}}",
+        RATE + "schedule: plateau}}\ntrain: {early_stopping: {metric: validation/f1, patience: 2}}",
+        "data: {source: digits, batch_size: all}" + MODEL,
         SHORTEST + "optimizer: {name: momentum, nesterov: true}",
         HEAD + "model: {name: resnet50, weights: a.safetensors, new_head: true}",
         HEAD + "model: {name: resnet50, weights: a.safetensors, new_head: false}",
@@ -130,7 +164,7 @@ seed: 2
         "model: {layers: [softmax, dense: 3]}",
         "model: {layers: [residual: {body: [relu], shortcut: projection}, residual: [relu], crop_concat: [relu]]}",
         "model: {layers: [relu: {name: a}, residual: [relu: {name: a}], branches: [[relu: {name: a}], [relu]]]}",
-        "data: {source: digits, augment: [flip: horizontal, noise: 0.1, shift: 1, shift: 2]}" + MODEL,
+        "data: {source: digits, augment: [flip: horizontal, shift: 1, shift: 2, mixup: 1, cutmix: 1]}" + MODEL,
     ],
 )  # fmt: skip
 def test_what_does_not_contradict_is_taken(text):

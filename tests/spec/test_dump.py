@@ -61,34 +61,63 @@ models = st.one_of(
     keys({"name": st.just("mlp")}, hidden=st.lists(counts, max_size=3), dropout=rates, classes=st.integers(2, 9)),
     keys({"layers": lists_of(layers)}, input=st.lists(counts, min_size=1, max_size=4)),
 )
-splits = st.tuples(st.integers(1, 50), st.integers(0, 25), st.integers(0, 25)).map(
+shares = st.tuples(st.integers(1, 50), st.integers(0, 25), st.integers(0, 25)).map(
     lambda parts: {key: n / sum(parts) for key, n in zip(("train", "validation", "test"), parts, strict=True)}
 )
+splits = st.one_of(
+    shares,
+    st.just({"train": 100, "test": 20, "unused": "rest"}),
+    keys({"folds": st.integers(3, 9)}, fold=st.integers(1, 3), test=st.sampled_from([0.2, 50]), seed=counts),
+    keys(stratify=st.booleans(), group=st.just("^([a-z]+)_")),
+)
 augmentations = st.sampled_from([{"shift": 2}, {"rotate": 10}, {"rotate": 0.5}, {"flip": "both"}, {"noise": 1e-3}])
+augmentations = st.sampled_from(
+    [
+        {"shift": 2},
+        {"rotate": 10},
+        {"rotate": 0.5},
+        {"flip": "both"},
+        {"noise": 1e-3},
+        {"scale": 1.5},
+        {"cutout": [2, 3]},
+        {"mixup": 0.2},
+        {"rand_augment": {}},
+    ]
+)
 common = {
     "split": splits,
     "resize": per_axis,
     "normalize": st.booleans(),
+    "batch_size": st.one_of(counts, st.just("all")),
     "augment": st.lists(augmentations, max_size=2),
 }
+class_weights = st.one_of(st.just("balanced"), st.dictionaries(st.text(), positive, min_size=1))
 data = st.one_of(
     keys({"source": st.just("digits")}, **common),
     keys({"source": st.just("npz"), "path": st.text(min_size=1)}, spatial_axes=st.integers(0, 3), **common),
     keys({"source": st.just("npy"), "x": st.text(min_size=1), "y": st.text(min_size=1)}),
     keys({"source": st.just("csv"), "path": st.just("a"), "images": st.text(min_size=1), "labels": st.just("b")}),
-    keys({"source": st.just("sines")}, frequencies=st.just([1, 2]), seed=counts),
+    keys({"source": st.just("sines")}, frequencies=st.just([1, 2]), seed=counts, split=splits, sampling=class_weights),
     keys({"source": st.just("image_folder"), "path": st.text(min_size=1)}, channels=st.sampled_from([1, 3])),
 )
 schedules = st.one_of(
     positive,
     keys({"schedule": st.just("constant")}, peak=positive),
     keys({"schedule": st.just("step"), "at_epochs": st.just([1])}, factor=st.just(0.5)),
+    keys({"schedule": st.sampled_from(["exponential", "inverse", "polynomial", "one_cycle"])}, peak=positive),
+    keys({"schedule": st.just("plateau"), "patience": st.just(1)}, metric=st.just("train/loss")),
     keys(peak=positive, warmup_epochs=st.floats(0, 1)),
 )
 optimizers = st.one_of(
     keys({"name": st.just("sgd")}, learning_rate=schedules, clip_norm=positive),
     keys({"name": st.just("momentum")}, momentum=st.floats(0.1, 0.9), nesterov=st.booleans()),
     keys(learning_rate=schedules, weight_decay=rates, beta1=rates, epsilon=positive),
+    keys(
+        {"name": st.sampled_from(["lion", "lamb", "lars", "adafactor", "muon", "radam", "rmsprop", "adagrad"])},
+        accumulate=counts,
+        lookahead=keys(steps=counts, rate=st.floats(0.1, 1)),
+        clip_value=positive,
+    ),
 )
 factors = st.one_of(st.just("balanced"), st.dictionaries(st.text(min_size=1), positive, max_size=2))
 losses = st.one_of(
@@ -98,7 +127,7 @@ losses = st.one_of(
     keys({"name": st.just("sum"), "of": st.just(["dice", {"name": "focal"}])}, weights=st.just([1, 0.5]), l2=rates),
 )
 stopping = keys(  # of a split that every spec has
-    {"metric": st.sampled_from(["train/loss", "train/accuracy"])}, patience=counts, min_delta=positive
+    {"metric": st.sampled_from(["train/loss", "train/accuracy"])}, patience=st.just(2), min_delta=positive
 )
 experiments = keys(
     {"model": models},
@@ -111,6 +140,7 @@ experiments = keys(
     train=keys(
         epochs=st.integers(2, 1000),
         early_stopping=stopping,
+        average=keys(decay=st.floats(0.1, 0.999), from_epoch=st.integers(0, 1)),
         checkpoint_every=counts,
         remat=st.booleans(),
     ),

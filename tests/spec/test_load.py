@@ -47,7 +47,7 @@ train:
 SENTENCES = """\
 bad.yaml:2:1: nmae: unknown key (value 'digits'); did you mean 'name'?
 bad.yaml:3:7: seed: must be at least 0, not -1
-bad.yaml:6:15: data.batch_size: must be a whole number, not 'big'
+bad.yaml:6:15: data.batch_size: must be one of all, a whole number, not 'big'
 bad.yaml:7:11: data.resize: must be a whole number from 1, or a list of one per axis, not [8, 'x']
 bad.yaml:9:7: data.augment[0].shfit: unknown key (value 2); did you mean 'shift'?
 bad.yaml:10:13: data.augment[1].flip: must be one of horizontal, vertical, both, not 'sideways'
@@ -176,3 +176,11 @@ def test_absolute_paths_and_the_home_directory(tmp_path, monkeypatch):
     for given, expected in (("/elsewhere/x.npz", "/elsewhere/x.npz"), ("~/x.npz", f"{tmp_path}/home/x.npz")):
         spec.write_text(f"data: {{source: npz, path: {given}}}\nmodel: {{name: lenet5}}\n")
         assert load(spec).data.path == expected
+
+
+def test_a_run_that_has_begun_is_read_though_todays_rules_refuse_its_spec(tmp_path):
+    path = tmp_path / "resolved.yaml"
+    path.write_text("model: {name: lenet5}\ntrain: {epochs: 3, early_stopping: {patience: 8}}\n")
+    assert load(path, begun=True).train.epochs == 3
+    with pytest.raises(SpecError, match=r"8 epochs of patience, and train.epochs is 3; lower it, or leave it out$"):
+        load(path)

@@ -24,11 +24,11 @@ DEFAULTS = {
     "seed": 0,
     "precision": "float32",
     "data": {"source": "digits", "normalize": True, "batch_size": 64, "augment": []},
-    "loss": {"name": "cross_entropy", "l1": 0.0, "l2": 0.0, "label_smoothing": 0.0},
     "optimizer": {
         "name": "adamw",
         "learning_rate": {"schedule": "cosine", "peak": 0.001, "warmup_epochs": 1.0, "end": 0.0},
         "weight_decay": 0.01,
+        "accumulate": 1,
         "layer_rates": {},
         "beta1": 0.9,
         "beta2": 0.999,
@@ -47,7 +47,12 @@ def test_the_shortest_spec_is_complete():
 def test_every_key_of_the_contracts_example_is_read():
     found = parse(CONTRACT, "s")
     assert (found.name, found.seed) == ("digits-lenet5", 0)
-    assert found.data.split.model_dump(exclude_none=True) == {"train": 0.7, "validation": 0.15, "test": 0.15}
+    assert found.data.split.model_dump(exclude_none=True) == {
+        "train": 0.7,
+        "validation": 0.15,
+        "test": 0.15,
+        "stratify": True,
+    }
     assert (found.data.resize, found.data.batch_size) == (32, 64)
     assert [entry.model_dump(exclude_none=True) for entry in found.data.augment] == [{"shift": 2}, {"rotate": 10}]
     assert found.model.name == "lenet5"

@@ -36,7 +36,7 @@ ACTIVATIONS = ", ".join(get_args(ActivationName))
         (
             "data: {source: digits, ^path: x}" + MODEL,
             "data.path: unknown key (value 'x'); "
-            "allowed: augment, batch_size, classes, normalize, resize, source, split",
+            "allowed: augment, batch_size, classes, crop, normalize, resize, sampling, source, split",
         ),
         (
             "data: {source: digits, split: {train: 1, ^tset: 0}}" + MODEL,
@@ -72,7 +72,7 @@ ACTIVATIONS = ", ".join(get_args(ActivationName))
         (
             SHORTEST + "optimizer: {name: sgd, ^momentum: 0.9}",
             "optimizer.momentum: unknown key (value 0.9); "
-            "allowed: clip_norm, layer_rates, learning_rate, name, weight_decay",
+            "allowed: accumulate, clip_norm, clip_value, layer_rates, learning_rate, lookahead, name, weight_decay",
         ),
         (
             SHORTEST + "optimizer: {^learning_rat: 0.1}",
@@ -150,6 +150,31 @@ def test_a_long_value_is_cut(refused_at):
         ),
         (SHORTEST + "loss: {label_smoothing: ^a}", "loss.label_smoothing: must be a number, not 'a'"),
         (SHORTEST + "optimizer: ^adam", "optimizer: must be a mapping of keys, not 'adam'"),
+        (SHORTEST + "optimizer: {clip_value: ^0}", "optimizer.clip_value: must be greater than 0.0, not 0"),
+        (SHORTEST + "optimizer: {accumulate: ^0}", "optimizer.accumulate: must be at least 1, not 0"),
+        (SHORTEST + "optimizer: {lookahead: {steps: ^0}}", "optimizer.lookahead.steps: must be at least 1, not 0"),
+        (SHORTEST + "optimizer: {lookahead: {rate: ^1.5}}", "optimizer.lookahead.rate: must be at most 1.0, not 1.5"),
+        (
+            SHORTEST + "optimizer: {name: momentum, form: ^heavy}",
+            "optimizer.form: must be one of heavy_ball, average, not 'heavy'; did you mean 'heavy_ball'?",
+        ),
+        (
+            SHORTEST + "optimizer: {learning_rate: {schedule: warm_restarts, growth: ^0.5}}",
+            "optimizer.learning_rate.growth: must be at least 1.0, not 0.5",
+        ),
+        (SHORTEST + "train: {average: {decay: ^1}}", "train.average.decay: must be less than 1.0, not 1"),
+        (
+            SHORTEST + "train: {average: {^deca: 0.9}}",
+            "train.average.deca: unknown key (value 0.9); did you mean 'decay'?",
+        ),
+        (
+            "data: {source: digits, batch_size: ^every}\nmodel: {name: lenet5}\n",
+            "data.batch_size: must be one of all, a whole number, not 'every'",
+        ),
+        (
+            "data: {source: digits, batch_size: ^0}\nmodel: {name: lenet5}\n",
+            "data.batch_size: must be at least 1, not 0",
+        ),
         (SHORTEST + "optimizer: {clip_norm: ^0}", "optimizer.clip_norm: must be greater than 0.0, not 0"),
         (SHORTEST + "optimizer: {layer_rates: ^0.1}", "optimizer.layer_rates: must be a mapping of keys, not 0.1"),
         (SHORTEST + "optimizer: {layer_rates: ^[0.1]}", "optimizer.layer_rates: must be a mapping of keys, not [0.1]"),
@@ -190,9 +215,6 @@ def test_a_wrong_type_or_value_beside_data_and_model(refused_at, text, sentence)
         ("data: ^digits" + MODEL, "data: must be a mapping of keys, not 'digits'"),
         ("data: {source: digits, normalize: ^yes}" + MODEL, "data.normalize: must be true or false, not 'yes'"),
         ("data: {source: digits, split: ^half}" + MODEL, "data.split: must be a mapping of keys, not 'half'"),
-        ("data: {source: digits, split: {train: ^0}}" + MODEL, "data.split.train: must be greater than 0.0, not 0"),
-        ("data: {source: digits, split: {train: ^2}}" + MODEL, "data.split.train: must be at most 1.0, not 2"),
-        ("data: {source: digits, ^split: {test: 0.5}}" + MODEL, "data.split.train: required, and not there"),
         ("data: {source: digits, augment: ^{shift: 2}}" + MODEL, "data.augment: must be a list, not {'shift': 2}"),
         (
             "data: {source: digits, augment: [^shift]}" + MODEL,

@@ -104,7 +104,7 @@ def test_predictions_leave_the_padding_out():
 
 @pytest.mark.parametrize("threshold", [0.5, 0.2, 0.9])
 def test_one_score_tells_two_classes_apart_at_the_threshold(threshold):
-    task = Classification(("no", "yes"), CrossEntropy(), threshold)
+    task = Classification(("no", "yes"), CrossEntropy(), threshold=threshold)
     task.check((1,), (4,))
     z = np.array([[-3.0], [-1.0], [0.5], [3.0]], np.float32)
     labels = np.array([0, 1, 1, 0], np.int32)
@@ -181,7 +181,7 @@ def test_a_step_with_auxiliary_classifiers_against_numpy(monkeypatch):
     rate = float(program.rate(jnp.int32(0)))
     assert rate == 1
     before = program.evaluate(program.initial_state.params, program.initial_state.stats, x, labels)
-    after = program.first.one(program.initial_state, x, labels, mask)
+    after = program.first.one(program.initial_state, x, labels, mask, np.arange(BATCH))
     for name, gradient in wanted.items():
         np.testing.assert_allclose(after.params[name], weights[name] - rate * gradient, atol=1e-5, err_msg=name)
     assert PLAIN.means(after.sums)["loss"] == pytest.approx(losses["head"][mask].mean(), rel=1e-5), (

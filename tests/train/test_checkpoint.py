@@ -21,7 +21,9 @@ def state() -> State:
     random = np.random.default_rng(0)
     params = {f"layer_{i}": {"kernel": random.normal(size=(3, i + 1)).astype(np.float32)} for i in range(12)}
     stats = {"norm": {"mean": random.normal(size=4).astype(np.float32)}}
-    state = initial(params, stats, optax.adam(1e-3), Classification(("a", "b"), CrossEntropy()))
+    state = initial(
+        params, stats, {"optimizer": optax.adam(1e-3).init(params)}, Classification(("a", "b"), CrossEntropy())
+    )
     return state._replace(step=jnp.asarray(7, jnp.int32))
 
 

@@ -65,7 +65,7 @@ def first_step(small, *overrides):
     _, prepared, program = program_of(small, NET, PLAIN, *overrides)
     batch = training_batch(prepared, np.arange(prepared.counts["train"]), 0, 16)
     assert batch.mask.all()
-    state = on_host(program.first.one(program.initial_state, *batch[:3]))
+    state = on_host(program.first.one(program.initial_state, *batch))
     x = (batch.x.astype(np.float32) / 255 - prepared.mean) / prepared.std
     return program.host_state, state, x, batch.y
 
@@ -157,12 +157,12 @@ def test_with_every_normalisation_frozen_training_sees_what_evaluation_sees(smal
     # Statistics that are not those of the batch, so that the two ways differ.
     state = state._replace(stats=jax.tree.map(lambda leaf: leaf + 0.5, state.stats))
     outcome = program.evaluate(state.params, state.stats, batch.x, batch.y)
-    after = program.first.one(state, *batch[:3])
+    after = program.first.one(state, *batch)
     assert program.task.means(after.sums)["loss"] == pytest.approx(float(np.mean(outcome.values["loss"])), rel=1e-5)
     _, _, unfrozen = program_of(small, NET, PLAIN)
     fresh = unfrozen.initial_state
     fresh = fresh._replace(stats=jax.tree.map(lambda leaf: leaf + 0.5, fresh.stats))
-    other = unfrozen.first.one(fresh, *batch[:3])
+    other = unfrozen.first.one(fresh, *batch)
     assert abs(program.task.means(other.sums)["loss"] - program.task.means(after.sums)["loss"]) > 1e-3
 
 
@@ -328,7 +328,7 @@ def test_adam_begins_anew_and_takes_the_rate_at_most(small, name):
     )
     program, state, batch = run_to_the_boundary(small, optimizer)
     before = on_host(state)
-    after = program.steps_of(1).one(state, *batch[:3])
+    after = program.steps_of(1).one(state, *batch)
     delta = change(before.params, after.params)
     largest = max(float(np.abs(leaf).max()) for leaf in delta.values())
     assert largest == pytest.approx(0.01, rel=1e-3)
@@ -345,7 +345,7 @@ def test_weight_decay_gathers_no_momentum_while_frozen(small):
         fresh = program.initial_state
         state = state._replace(params=fresh.params, stats=fresh.stats)  # the two have trained apart
         before = on_host(state)
-        found[name] = change(before.params, program.steps_of(1).one(state, *batch[:3]).params)
+        found[name] = change(before.params, program.steps_of(1).one(state, *batch).params)
     for leaf, delta in found["sgd"].items():
         np.testing.assert_allclose(found["momentum"][leaf], delta, rtol=1e-4, atol=1e-7, err_msg=leaf)
 
@@ -359,7 +359,7 @@ def test_the_schedule_goes_on_where_the_optimizer_begins_anew(small):
         fresh = program.initial_state
         state = state._replace(params=fresh.params, stats=fresh.stats)
         before = on_host(state)
-        delta = change(before.params, program.steps_of(1).one(state, *batch[:3]).params)
+        delta = change(before.params, program.steps_of(1).one(state, *batch).params)
         rates[schedule] = delta["head.bias"], float(program.rate(np.int32(4)))
     factor = rates["cosine"][1] / rates["constant"][1]
     assert factor == pytest.approx((1 + np.cos(np.pi * 5 / 8)) / 2)

@@ -54,9 +54,9 @@ def program_of(precision: str, text: str = SPEC) -> Program:
     return compile_program(parse(text, "s", [f"precision={precision}"]), sizes)
 
 
-def batch() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def batch() -> tuple[np.ndarray, ...]:
     x = np.random.default_rng(0).random((BATCH, 8, 8, 1), np.float32)
-    return x, np.arange(BATCH, dtype=np.int32), np.ones(BATCH, bool)
+    return x, np.arange(BATCH, dtype=np.int32), np.ones(BATCH, bool), np.arange(BATCH)
 
 
 def products(jaxpr: Any) -> list[str]:

@@ -124,7 +124,12 @@ def test_a_run_takes_the_same_steps_and_evaluates_alike(freeze):
         np.zeros(1, np.float32),
         np.ones(1, np.float32),
     )
-    batch = random.standard_normal((4, 8, 8, 1), np.float32), np.arange(4, dtype=np.int32), np.ones(4, bool)
+    batch = (
+        random.standard_normal((4, 8, 8, 1), np.float32),
+        np.arange(4, dtype=np.int32),
+        np.ones(4, bool),
+        np.arange(4),
+    )
     found = []
     for overrides in ([], ["train.remat=true"]):
         program = compile_program(parse(text, "s", overrides), sizes)

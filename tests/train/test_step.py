@@ -92,7 +92,7 @@ def test_padding_changes_nothing_but_batch_statistics(small):
         assert 0 < batch.mask.sum() < 16, "the last batch of the epoch is a padded one"
         x = batch.x.copy()
         x[~batch.mask] = filler
-        states.append(program.first.one(program.initial_state, x, batch.y, batch.mask))
+        states.append(program.first.one(program.initial_state, x, batch.y, batch.mask, batch.index))
     assert bits(states[0]) == bits(states[1])
     assert int(states[0].sums["examples"]) == batch.mask.sum()
 
@@ -109,7 +109,7 @@ def test_one_step_of_sgd_against_numpy(small):
     p = np.exp(logits - logits.max(1, keepdims=True))
     p /= p.sum(1, keepdims=True)
     error = (p - np.eye(3)[batch.y]) / 16
-    state = program.first.one(program.initial_state, *batch[:3])
+    state = program.first.one(program.initial_state, *batch)
     np.testing.assert_allclose(state.params["dense_1"]["kernel"], kernel - 0.5 * x.T @ error, atol=1e-6)
     np.testing.assert_allclose(state.params["dense_1"]["bias"], bias - 0.5 * error.sum(0), atol=1e-6)
     loss = -np.log(p[np.arange(16), batch.y]).mean()
@@ -121,8 +121,8 @@ def test_a_step_that_loses_its_way_is_remembered_and_only_the_first(small):
     _, prepared, program = program_of(small)
     batch = training_batch(prepared, np.arange(prepared.counts["train"]), 0, 16)
     poisoned = Batch(np.full(batch.x.shape, np.nan, np.float32), batch.y, batch.mask, batch.index)
-    state = program.first.one(program.initial_state, *batch[:3])
+    state = program.first.one(program.initial_state, *batch)
     assert int(state.diverged_at) == -1
     for _ in range(2):
-        state = program.first.one(state, *poisoned[:3])
+        state = program.first.one(state, *poisoned)
     assert int(state.diverged_at) == 2

@@ -36,3 +36,10 @@ def test_without_early_stopping_the_best_is_chosen_by_what_is_measured():
     assert watched(Train(epochs=3), has_validation=False).metric == "train/loss"
     stopping = EarlyStopping(metric="train/accuracy", patience=1)
     assert watched(Train(early_stopping=stopping), has_validation=True) == stopping
+
+
+def test_a_patience_that_is_not_stated_is_ten_epochs_or_a_shorter_run():
+    for epochs, patience in ((4, 4), (10, 10), (30, 10)):
+        train = Train(epochs=epochs, early_stopping=EarlyStopping(metric="train/loss"))
+        assert watched(train, has_validation=True).patience == patience
+        assert watched(train, has_validation=True).metric == "train/loss"
