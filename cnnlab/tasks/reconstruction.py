@@ -13,6 +13,7 @@ from jax import Array
 from jaxtyping import Bool, Float, Int
 
 from cnnlab.data.dataset import Dataset
+from cnnlab.data.stored import StoredImages
 from cnnlab.errors import DataError, SpecError
 from cnnlab.layers.activation import Sigmoid, Softmax
 from cnnlab.layers.compose import Sequential
@@ -91,9 +92,11 @@ class Reconstruction(Task):
             message = f"one square of {corruption.size} positions covers the input, {show(input_shape)}"
             raise SpecError(message, where="task.corruption.size", hint="give smaller ones")
 
-    def check_inputs(self, x: np.ndarray, where: str) -> None:
+    def check_inputs(self, x: np.ndarray | StoredImages, where: str) -> None:
         """Raises DataError where binary cross-entropy cannot take a value."""
-        if self.loss.name == "binary_cross_entropy" and not self.pixels and (x.min() < 0 or x.max() > 1):
+        if self.loss.name != "binary_cross_entropy" or self.pixels or isinstance(x, StoredImages):
+            return
+        if x.min() < 0 or x.max() > 1:
             message = f"values from {x.min():g} to {x.max():g}, and binary_cross_entropy takes 0 to 1"
             raise DataError(message, where=where, hint="scale them, or use mean_squared")
 
