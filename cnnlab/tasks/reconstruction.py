@@ -1,6 +1,5 @@
 """The input itself: autoencoders, denoisers, masked patches, and what their error says of anomalies."""
 
-import io
 from dataclasses import dataclass
 from math import inf, prod
 from typing import Any, NamedTuple
@@ -24,12 +23,12 @@ from cnnlab.losses.jacobian import squared_jacobian
 from cnnlab.losses.regression import absolute
 from cnnlab.metrics import resampled
 from cnnlab.metrics.bootstrap import together
-from cnnlab.metrics.predictions import csv_text
-from cnnlab.metrics.reconstruction import anomalies, psnr, reconstruction_report
+from cnnlab.metrics.reconstruction import anomalies, reconstruction_report
 from cnnlab.models.part import last_of, up_to
 from cnnlab.spec.losses import Loss
 from cnnlab.spec.tasks import ReconstructionTask
 from cnnlab.tasks.corruption import corrupted, squares_per_axis
+from cnnlab.tasks.reconstructed import files
 from cnnlab.tasks.task import Found, Listing, Outcome, Task, mean_loss, with_intervals
 
 EVALUATION = 2**32 - 1  # what evaluation's draws follow from, in the place of a step
@@ -260,28 +259,7 @@ class Reconstruction(Task):
         return 1.0 if self.pixels else float(found.values["high"].max() - found.values["low"].min())
 
     def files(self, found: Found, report: dict[str, Any], listing: Listing) -> dict[str, str | bytes]:
-        files, labels = listing.files or [""] * len(found), found.target[:, 0]
-        decibels = psnr(found.values["mse"], report["peak"])
-        normal = self.spec.normal
-        rows = []
-        for i, file, label, loss, mse, db in zip(
-            listing.indices, files, labels, found.values["loss"], found.values["mse"], decibels, strict=True
-        ):
-            name = self.names[label] if self.names else ""
-            kind = [] if normal is None else [int(name not in normal)]
-            rows.append([int(i), file, name, *kind, float(loss), float(mse), "" if np.isnan(db) else float(db)])
-        head = ["index", "file", "class", *([] if normal is None else ["anomaly"]), "loss", "mse", "psnr"]
-        written: dict[str, str | bytes] = {"predictions.csv": csv_text([head, *rows])}
-        if report["per_class"]:
-            written["per_class.csv"] = csv_text(
-                [tuple(report["per_class"][0]), *(tuple(row.values()) for row in report["per_class"])]
-            )
-        if "code" in found.values:
-            buffer = io.BytesIO()
-            names, places = np.array(self.names, str), {"indices": listing.indices, "files": np.array(files, str)}
-            np.savez(buffer, codes=found.values["code"], labels=labels, classes=names, **places)  # type: ignore[arg-type]
-            written["codes.npz"] = buffer.getvalue()
-        return written
+        return files(found, report, listing, self.names)
 
 
 def _per_example(values: Array) -> Array:
