@@ -62,8 +62,11 @@ def _tables(report: dict[str, Any], console: "Console") -> None:
         if guess := constant_guess(report):
             sentences.append(f"accuracy misleads here: to say {guess[0]!r} always would reach {guess[1]:.4f}")
         sentences += undefined_notes(report)
-    elif task in ROWS:
-        show(console, _rows(report, *ROWS[task]))
+    elif task in ROWS or task == "reconstruction":
+        if task in ROWS:
+            show(console, _rows(report, *ROWS[task]))
+        elif report.get("per_class"):
+            show(console, _errors(report))
         if report.get("undefined"):
             sentences.append(f"undefined and in no mean: {', '.join(report['undefined'])}")
     for sentence in sentences:
@@ -105,6 +108,8 @@ def _words(report: dict[str, Any], name: str) -> str:
 def _figure(value: float | None) -> str:
     if value is None:
         return "-"
+    if 0 < abs(value) < 0.001:
+        return f"{value:.3g}"
     return f"{value:.4f}" if abs(value) < 1000 else f"{value:,.1f}"
 
 
@@ -116,6 +121,17 @@ def _rows(report: dict[str, Any], key: str, figures: Sequence[str], count: str |
     ]
     head = [name.replace("_", " ") for name in figures]
     return table((first, *head, *([count] if count else [])), cells)
+
+
+def _errors(report: dict[str, Any]) -> Table:
+    """Reconstructions by class, the anomalies marked."""
+    marks = {None: [], True: ["normal"], False: ["anomaly"]}
+    cells = [
+        [row["class"], *marks[row.get("normal")], _figure(row["mse"]), _figure(row["psnr"]), f"{row['examples']:,}"]
+        for row in report["per_class"]
+    ]
+    kind = ["kind"] if "normal" in report else []
+    return table(("class", *kind, "mse", "psnr", "examples"), cells, left=1 + len(kind))
 
 
 def _class_rows(report: dict[str, Any]) -> list[list[str]]:

@@ -13,14 +13,14 @@ def predict(
     weights: Annotated[Path | None, typer.Option("--weights", help="A weights file, instead of a run.")] = None,
     model: Annotated[str | None, typer.Option("--model", help="Its network; else as the weights say.")] = None,
     output: Annotated[
-        Literal["logits", "probabilities", "features"] | None,
+        Literal["logits", "probabilities", "features", "reconstruction", "code"] | None,
         typer.Option("--output", help="All values of each example; features are what the head is given."),
     ] = None,
     file: Annotated[Path | None, typer.Option("-o", help="An .npz file for them; else CSV.")] = None,
     checkpoint: Checkpoint = "best",
     json: Json = False,
 ) -> None:
-    """Print class and probability of files, as CSV.
+    """Print class and probability of files, as CSV; of autoencoders the error.
 
     With a run, images and arrays go through the run's preprocessing. With --weights images go through that of the
     weights, arrays as they are (uint8 counts as pixels).
@@ -45,11 +45,11 @@ def predict(
         predictor = prediction.of_run(run, checkpoint)
     else:
         predictor = prediction.of_weights(weights, model)
-    found = prediction.predict(predictor, paths, output or "probabilities")
+    found = prediction.predict(predictor, paths, output or predictor.output)
     for note in found.notes:
         render.note(note)
     if file is not None:
-        save(file, found, output or "probabilities")
+        save(file, found, output or predictor.output)
         if json:
             render.document({"file": str(file), "examples": len(found.files)})
         else:

@@ -22,11 +22,13 @@ def check_name(path: Path) -> None:
 def save(path: Path, answers: Answers, output: Output) -> None:
     """An .npz file: the values under the output's name [example, ...], `files`, `indices` and `classes`.
 
-    Of several heads `<head>/<output>` and `<head>/classes`.
+    Of several heads `<head>/<output>` and `<head>/classes`, of reconstructions `mse` too.
     """
     check_name(path)
     buffer = io.BytesIO()
     arrays = {"files": np.array(answers.files), "indices": np.array(answers.indices)}
+    if answers.mse is not None:
+        arrays["mse"] = answers.mse
     for name, part in (answers.heads or {"": answers}).items():
         prefix = f"{name}/" if name else ""
         arrays |= {f"{prefix}{output}": part.values, f"{prefix}classes": np.array(part.classes)}
@@ -35,7 +37,7 @@ def save(path: Path, answers: Answers, output: Output) -> None:
 
 
 def document(answers: Answers, output: Output | None) -> list[dict[str, Any]]:
-    """A row an example: its class and probability, or its values; with `output` all values. Heads by their names."""
+    """A row an example: its class and probability, its values, or a reconstruction's error; with `output` all values. Heads by their names."""
     rows: list[dict[str, Any]] = [
         {"file": file, "index": index} for file, index in zip(answers.files, answers.indices, strict=True)
     ]
@@ -51,6 +53,8 @@ def _said(answers: Answers, output: Output | None) -> list[dict[str, Any]]:
     """What one task says of each example."""
     if output is not None:
         return [{output: values.tolist()} for values in answers.values]
+    if answers.mse is not None:
+        return [{"mse": mse} for mse in answers.mse.tolist()]
     if answers.values.ndim == 2 and not answers.one_of:
         return [dict(zip(answers.classes, values, strict=True)) for values in answers.values.tolist()]
     return [{"class": name, "probability": probability} for name, probability in _best(answers)]
@@ -76,13 +80,16 @@ def rows(answers: Answers, output: Output | None) -> str:
 
 def _columns(answers: Answers, output: Output | None) -> tuple[list[str], list[Any]]:
     """The names of columns, and a row of cells for each example."""
+    if output is None and answers.mse is not None:
+        return ["mse"], [[mse] for mse in answers.mse.tolist()]
     if output is None and (answers.one_of or answers.values.ndim != 2):
         return ["class", "probability"], _best(answers)
     if answers.values.ndim != 2:
         message = f"the {output} of an example are {show(answers.values.shape[1:])}, and a line of CSV is a vector"
         raise DataError(message, hint="write them to a file with -o values.npz")
     numbered = [str(i) for i in range(answers.values.shape[1])]
-    return list(numbered if output == "features" else answers.classes), answers.values.tolist()
+    named = output in (None, "logits", "probabilities") and len(answers.classes) == len(numbered)
+    return list(answers.classes if named else numbered), answers.values.tolist()
 
 
 def _best(answers: Answers) -> list[tuple[str, float]]:

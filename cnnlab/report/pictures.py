@@ -8,14 +8,17 @@ import numpy as np
 
 from cnnlab.metrics.calibration import reliability
 from cnnlab.metrics.ranking import one_against_rest
+from cnnlab.metrics.reconstruction import anomalies
 from cnnlab.report.figures import confusion_matrix_png
 from cnnlab.report.overlays import overlays_png
 from cnnlab.report.ranking_curves import precision_recall_png, roc_png
+from cnnlab.report.reconstructions import reconstructions_png
 from cnnlab.report.reliability_diagram import reliability_png
 from cnnlab.report.residuals import residuals_png
 from cnnlab.tasks.classification import Classification, predictions
 from cnnlab.tasks.heads import SeveralHeads
 from cnnlab.tasks.multi_label import MultiLabel
+from cnnlab.tasks.reconstruction import Reconstruction
 from cnnlab.tasks.regression import Regression
 from cnnlab.tasks.segmentation import Segmentation
 from cnnlab.tasks.task import Found, Task
@@ -56,6 +59,15 @@ def _pictures(task: Task, report: dict[str, Any], found: Found) -> dict[str, Cal
                     head.task, report["heads"][head.name], task.found_by(head, found)
                 ).items()
             }
+        case Reconstruction():
+            labels = found.target[:, 0]
+            shown, errors, normal = found.shown, found.values["mse"], task.spec.normal
+            names = [task.names[label] for label in labels[: len(shown["x"])]] if task.names else None
+            strange = None if normal is None else anomalies(labels, task.names, normal)
+            drawn = {"reconstructions.png": partial(reconstructions_png, shown, errors, split, names, strange)}
+            if strange is None:
+                return drawn
+            return {**drawn, **_curves(strange[:, None], errors[:, None], report, ("anomaly, by its error",))}
     return {}
 
 
@@ -67,5 +79,10 @@ def _curves(
     return {
         file: partial(draw, yes, scores, names, report["split"])
         for figure, (file, draw) in kinds.items()
-        if report[figure]["macro"] is not None
+        if _defined(report[figure])
     }
+
+
+def _defined(area: Any) -> bool:
+    """Whether any name has that area under its curve."""
+    return (area["macro"] if isinstance(area, dict) else area) is not None

@@ -80,6 +80,7 @@ def network(
         raise SpecError("the network has no blocks to recompute", where="train.remat", hint=hint)
     if isinstance(task, Task):
         task.check(traced.output_shape, input_shape)
+        notes = (*notes, *task.check_network(model, input_shape))
     return Network(experiment, model, traced, training, notes, prepared, task)
 
 

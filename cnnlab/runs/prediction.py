@@ -30,6 +30,7 @@ from cnnlab.spec.data import decoder_of, with_own_decoder
 from cnnlab.spec.load import load
 from cnnlab.tasks import made
 from cnnlab.tasks.heads import SeveralHeads
+from cnnlab.tasks.reconstruction import CODES, Reconstruction
 from cnnlab.tasks.task import Task
 from cnnlab.train.precision import forward, inference
 from cnnlab.train.state import from_named, named_leaves, split
@@ -39,7 +40,7 @@ from cnnlab.weights.match import Weights, matched
 from cnnlab.weights.preprocessing import Preprocessing
 
 PUBLISHED_INPUT = (224, 224, 3)
-Output = Literal["logits", "probabilities", "features"]
+Output = Literal["logits", "probabilities", "features", "reconstruction", "code"]
 BATCH = 32
 Named = dict[str, np.ndarray]  # outputs [example, ...] by the heads' names
 ALONE = ""  # the name of a network's one output
@@ -60,13 +61,18 @@ class Predictor:
     precision: str = "float32"
     task: Task | None = None
 
+    @property
+    def output(self) -> Output:
+        """What it is there for."""
+        return "reconstruction" if isinstance(self.task, Reconstruction) else "probabilities"
+
 
 @dataclass(frozen=True)
 class Answers:
     """One row an example: its file, its place there, and the network's values [example, ...]; notes on the weights.
 
     With `one_of` the values are of classes, of which one holds. Of several heads there are answers by name, and no
-    `values` beside them.
+    `values` beside them. mse: of reconstructions, the mean squared error of each example in its own units.
     """
 
     files: list[str]
@@ -76,6 +82,7 @@ class Answers:
     notes: tuple[str, ...] = ()
     one_of: bool = True
     heads: Mapping[str, "Answers"] = field(default_factory=dict)
+    mse: np.ndarray | None = None
 
 
 def of_run(run: Run, checkpoint: str) -> Predictor:
@@ -132,6 +139,7 @@ def of_weights(path: Path, name: str | None) -> Predictor:
 
 def predict(predictor: Predictor, paths: Sequence[Path], output: Output) -> Answers:
     """The output for every example of every file, which are all read first. Raises DataError and SpecError."""
+    _check_output(predictor.task, output)
     inputs = [predictor.read(path) for path in paths]
     weights, notes = predictor.load()
     answers: list[Named] = []
@@ -150,14 +158,25 @@ def predict(predictor: Predictor, paths: Sequence[Path], output: Output) -> Answ
     joined = {name: np.concatenate([values[name] for values in answers]) for name in answers[0]}
     task = predictor.task
     if ALONE in joined:
-        one_of = task is None or task.one_of
-        return Answers(files_of, indices, joined[ALONE], predictor.classes, notes, one_of)
+        one_of, mse = task is None or task.one_of, None
+        if output == "reconstruction" and isinstance(task, Reconstruction):
+            mse = np.concatenate([task.errors(x, found[ALONE]) for x, found in zip(inputs, answers, strict=True)])
+        return Answers(files_of, indices, joined[ALONE], predictor.classes, notes, one_of, mse=mse)
     assert isinstance(task, SeveralHeads)
     parts = {
         head.name: Answers(files_of, indices, joined[head.name], head.task.names, (), head.task.one_of)
         for head in task.heads
     }
     return Answers(files_of, indices, np.zeros((len(files_of), 0)), (), notes, heads=parts)
+
+
+def _check_output(task: Task | None, output: Output) -> None:
+    """Raises SpecError where the task has no such output."""
+    if output in ("reconstruction", "code") and not isinstance(task, Reconstruction):
+        raise SpecError(f"{output} is of runs whose task is reconstruction", where="--output")
+    if output == "probabilities" and isinstance(task, Reconstruction):
+        hint = "ask for reconstruction, code, features or logits"
+        raise SpecError("a reconstruction has no probabilities", where="--output", hint=hint)
 
 
 def _forward(
@@ -167,6 +186,8 @@ def _forward(
     kernels.enable()
     if output == "features":
         network = without_head(network, shape)
+    elif output == "code" and isinstance(predictor.task, Reconstruction):
+        network = _encoder(predictor.task, network)
     graph, params, stats = split(network)
     for leaf, value in (named_leaves(params) | named_leaves(stats)).items():
         if value.shape != weights[leaf].shape:
@@ -178,11 +199,19 @@ def _forward(
     @partial(jax.jit, compiler_options=kernels.compiler_options())
     def answer(params: Any, stats: Any, x: jax.Array) -> dict[str, jax.Array]:
         y = forward(nnx.merge(graph, params, stats), x, predictor.precision, inference())
-        if output == "probabilities":
+        if output == predictor.output:
             y = jax.nn.softmax(y) if predictor.task is None else predictor.task.answer(y)
         return y if isinstance(y, dict) else {ALONE: y}
 
     return lambda x: {name: np.asarray(values) for name, values in answer(params, stats, x).items()}
+
+
+def _encoder(task: Reconstruction, network: nnx.Module) -> nnx.Module:
+    encoder = task.encoder(network)
+    if encoder is None:
+        hint = f"name a layer {' or '.join(CODES)}, or task.code, and train again"
+        raise SpecError("the network has no layer for the code", where="--output", hint=hint)
+    return encoder
 
 
 def _in_batches(forward: Callable[[np.ndarray], Named], x: np.ndarray) -> Named:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from cnnlab.spec.augment import augment_contradictions
 from cnnlab.spec.heads import heads
 from cnnlab.spec.learning import learning
+from cnnlab.spec.reconstruction_contradictions import reconstruction_contradictions
 from cnnlab.spec.rosenblatt import rosenblatt
 from cnnlab.spec.schema import Experiment, LayersModel
 from cnnlab.spec.source_contradictions import source_contradictions
@@ -22,6 +23,7 @@ def contradictions(experiment: Experiment) -> Iterator[tuple[Path, str]]:
     yield from _transfer(experiment)
     yield from rosenblatt(experiment)
     yield from heads(experiment)
+    yield from reconstruction_contradictions(experiment)
     yield from augment_contradictions(experiment.data.augment)
     if isinstance(experiment.model, LayersModel):
         last = len(experiment.model.layers) - 1

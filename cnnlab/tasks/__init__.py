@@ -14,6 +14,7 @@ from cnnlab.spec.tasks import (
     HeadsTask,
     MultiLabelTask,
     PerceptronTask,
+    ReconstructionTask,
     RegressionTask,
     SegmentationTask,
 )
@@ -21,6 +22,7 @@ from cnnlab.tasks.classification import Classification
 from cnnlab.tasks.heads import Head, SeveralHeads
 from cnnlab.tasks.multi_label import MultiLabel
 from cnnlab.tasks.perceptron import Perceptron
+from cnnlab.tasks.reconstruction import Reconstruction
 from cnnlab.tasks.regression import Regression
 from cnnlab.tasks.segmentation import Segmentation
 from cnnlab.tasks.task import Task
@@ -34,11 +36,16 @@ _OF_TARGETS = {
 
 def task_of(experiment: Experiment, prepared: Prepared) -> Task:
     """What the spec asks for, or what the data is for where it asks for nothing. Raises SpecError and DataError."""
-    task = made(experiment, describe_task_data(prepared))
+    normalization = {"mean": prepared.mean.tolist(), "std": prepared.std.tolist()}
+    shape, dtype = list(prepared.input_shape), prepared.dataset.x.dtype.name
+    inputs = {"input_shape": shape, "dtype": dtype, "normalization": normalization}
+    task = made(experiment, {**describe_task_data(prepared), **inputs})
     for part in [head.task for head in task.heads] if isinstance(task, SeveralHeads) else [task]:
         check_mixtures(experiment.data.augment, part.target)
         if isinstance(part, Regression):
             part.check_targets(part.targets(prepared.dataset), experiment.data.where)
+        if isinstance(part, Reconstruction):
+            part.check_inputs(prepared.dataset.x, experiment.data.where)
     return task
 
 
@@ -78,6 +85,11 @@ def made(experiment: Experiment, data: Mapping[str, Any]) -> Task:
             if not standardize:
                 found = {"mean": [0.0] * len(names), "std": [1.0] * len(names)}
             return Regression(names, loss, tuple(found["mean"]), tuple(found["std"]), task.output)
+        case ReconstructionTask():
+            mean, std = (tuple(data["normalization"][key]) for key in ("mean", "std"))
+            pixels, shape = data["dtype"] == "uint8", tuple(data["input_shape"])
+            scaled = pixels or experiment.data.normalize
+            return Reconstruction(classes, loss, task, shape, mean, std, pixels, scaled, experiment.seed)
         case SegmentationTask():
             found = _target(targets, "mask", task.name)
             return Segmentation(tuple(found["names"]), loss, tuple(found["counts"]))

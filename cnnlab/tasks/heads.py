@@ -77,8 +77,10 @@ class SeveralHeads(Task):
         losses, objectives = zip(*weighted, strict=True)
         return reduce(operator.add, losses), reduce(operator.add, objectives)
 
-    def penalty(self, model: nnx.Module, x: Array) -> Float[Array, ""] | float:
-        return sum((head.weight * head.task.penalty(model, x) for head in self.heads), 0.0)
+    def penalty(
+        self, model: nnx.Module, x: Array, mask: Bool[Array, " batch"] | None = None
+    ) -> Float[Array, ""] | float:
+        return sum((head.weight * head.task.penalty(model, x, mask) for head in self.heads), 0.0)
 
     def zero(self) -> dict[str, np.ndarray]:
         return {**super().zero(), **_prefixed({head.name: head.task.zero() for head in self.heads})}

@@ -78,6 +78,11 @@ class Task(ABC):
         return self.validated[-1]
 
     @property
+    def shown(self) -> int:
+        """Examples of a split, from the first on, of which the evaluation keeps what pictures show."""
+        return 12
+
+    @property
     def outputs(self) -> int:
         """How many numbers there are to an answer, or to each of its positions."""
         return len(self.names)
@@ -91,6 +96,10 @@ class Task(ABC):
     def check(self, output_shape: tuple[int, ...], input_shape: tuple[int, ...]) -> None:
         """Raises SpecError where a network's output, without the batch, is not what the task needs."""
 
+    def check_network(self, model: nnx.Module, input_shape: tuple[int, ...]) -> tuple[str, ...]:
+        """Notes on what the task costs with this network. Raises SpecError where it lacks what the task needs."""
+        return ()
+
     @property
     def guessing(self) -> float:
         """About the loss of a network that has learnt nothing: many times that is divergence."""
@@ -98,16 +107,22 @@ class Task(ABC):
 
     # ------------------------------------------------------------ on the device
 
-    def corrupted(self, x: Array, key: Array) -> Array:
-        """What the network is given in training for the input x [batch, *space, channel]."""
-        return x
+    def given(self, x: Array, y: Array, key: Array | None) -> tuple[Array, Any]:
+        """What the network is given for the input x [batch, *space, channel], and what `objective`, `added` and
+        `outcome` get in its place. Without a key, in evaluation, the same every time."""
+        return x, x
 
     @abstractmethod
-    def objective(self, output: Any, x: Array, y: Any) -> tuple[Float[Array, " batch"], Float[Array, " batch"]]:
+    def objective(self, output: Any, x: Any, y: Any) -> tuple[Float[Array, " batch"], Float[Array, " batch"]]:
         """The loss of each example, and what training lowers: the same, or with what auxiliary outputs add."""
 
-    def penalty(self, model: nnx.Module, x: Array) -> Float[Array, ""] | float:
-        """What training lowers beside the mean objective: here the loss's l1 and l2 of the weights."""
+    def penalty(
+        self, model: nnx.Module, x: Array, mask: Bool[Array, " batch"] | None = None
+    ) -> Float[Array, ""] | float:
+        """What training lowers beside the mean objective: here the loss's l1 and l2 of the weights.
+
+        x is the input before `given`; what the mask leaves out does not count.
+        """
         return penalty(self.loss, nnx.state(model, nnx.Param))
 
     def zero(self) -> dict[str, np.ndarray]:
@@ -126,8 +141,12 @@ class Task(ABC):
         return {"loss": float(sums["loss"]) / max(int(sums["examples"]), 1)}
 
     @abstractmethod
-    def outcome(self, output: Any, x: Array, y: Any) -> Outcome:
+    def outcome(self, output: Any, x: Any, y: Any) -> Outcome:
         """What the evaluation keeps of each example."""
+
+    def inside(self, model: nnx.Module, given: Array) -> dict[str, Array]:
+        """What the evaluation keeps of the network's inside for each example, [batch, ...], beside the outcome."""
+        return {}
 
     @abstractmethod
     def answer(self, output: Any) -> Any:

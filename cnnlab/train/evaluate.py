@@ -10,8 +10,6 @@ from cnnlab.data.prepare import Prepared
 from cnnlab.tasks.task import Found, Outcome, Task, joined
 from cnnlab.train.step import Program
 
-SHOWN = 12  # examples, whose pictures are kept
-
 
 def seen_targets(task: Task, prepared: Prepared) -> Targets:
     """The task's target of every example, cut as evaluation cuts its input."""
@@ -37,7 +35,7 @@ def evaluate(
     def keep(outcome: Outcome, batch: Batch) -> None:
         nonlocal seen
         values = {name: np.asarray(array)[batch.mask] for name, array in outcome.values.items()}
-        left = max(SHOWN - seen, 0)
+        left = max(program.task.shown - seen, 0)
         shown = {name: np.asarray(array)[batch.mask][:left] for name, array in outcome.shown.items() if left}
         seen += int(batch.mask.sum())
         parts.append((Outcome(values, shown), taken(batch.y, batch.mask)))

@@ -213,11 +213,12 @@ def _train_step(
         params = jax.tree.map(lambda leaf, still: jax.lax.stop_gradient(leaf) if still else leaf, params, frozen)
         model = nnx.merge(graph, params, state.stats)
         mode = Mode(train=True, key=model_key, recompute=experiment.train.remat)
-        output = forward(model, task.corrupted(x, corruption_key), experiment.precision, mode)
-        losses, objective = batch.mixed(lambda y: task.objective(output, x, y))
+        given, wanted = task.given(x, y, corruption_key)
+        output = forward(model, given, experiment.precision, mode)
+        losses, objective = batch.mixed(lambda y: task.objective(output, wanted, y))
         stats = nnx.to_pure_dict(nnx.state(model, nnx.BatchStat))
         mean = jnp.where(mask, objective, 0).sum() / mask.sum()
-        return mean + task.penalty(model, x), (output, losses, stats)
+        return mean + task.penalty(model, x, mask), (output, losses, stats)
 
     (loss, (output, losses, stats)), gradient = jax.value_and_grad(mean_loss, has_aux=True)(state.params)
     moved = update.after(state, gradient, stats, mask.sum(), frozen, first_step)
@@ -246,5 +247,6 @@ def _evaluate(
     """What the model says of one batch, padding included."""
     model = nnx.merge(graph, params, stats)
     x = (scale(devices.shared(x, mesh)) - sizes.mean) / sizes.std
-    output = forward(model, x, experiment.precision, inference())
-    return sizes.task.outcome(output, x, y)
+    given, wanted = sizes.task.given(x, y, None)
+    outcome = sizes.task.outcome(forward(model, given, experiment.precision, inference()), wanted, y)
+    return outcome._replace(values={**outcome.values, **sizes.task.inside(model, given)})
