@@ -8,6 +8,7 @@ from cnnlab.data.prepare import Prepared, describe_task_data
 from cnnlab.errors import SpecError
 from cnnlab.spec.losses import default_loss, misfits
 from cnnlab.spec.schema import Experiment
+from cnnlab.spec.schema import Task as TaskSpec
 from cnnlab.spec.tasks import (
     ClassificationTask,
     MultiLabelTask,
@@ -34,6 +35,12 @@ def task_of(experiment: Experiment, prepared: Prepared) -> Task:
     if isinstance(task, Regression):
         task.check_targets(task.targets(prepared.dataset), experiment.data.where)
     return task
+
+
+def inferred(prepared: Prepared) -> TaskSpec:
+    """What the data is for."""
+    data = describe_task_data(prepared)
+    return _inferred(tuple(data["classes"]), data["targets"])
 
 
 def made(experiment: Experiment, data: Mapping[str, Any]) -> Task:
@@ -67,7 +74,7 @@ def made(experiment: Experiment, data: Mapping[str, Any]) -> Task:
     raise SpecError(f"no task {task.name}", where="task")
 
 
-def _inferred(classes: tuple[str, ...], targets: Mapping[str, Any]) -> Any:
+def _inferred(classes: tuple[str, ...], targets: Mapping[str, Any]) -> TaskSpec:
     """Data with classes is for classification; of other targets there has to be one."""
     if classes:
         return ClassificationTask()
