@@ -11,12 +11,16 @@ from cnnlab.spec.schema import Experiment
 from cnnlab.spec.schema import Task as TaskSpec
 from cnnlab.spec.tasks import (
     ClassificationTask,
+    HeadsTask,
     MultiLabelTask,
+    PerceptronTask,
     RegressionTask,
     SegmentationTask,
 )
 from cnnlab.tasks.classification import Classification
+from cnnlab.tasks.heads import Head, SeveralHeads
 from cnnlab.tasks.multi_label import MultiLabel
+from cnnlab.tasks.perceptron import Perceptron
 from cnnlab.tasks.regression import Regression
 from cnnlab.tasks.segmentation import Segmentation
 from cnnlab.tasks.task import Task
@@ -31,9 +35,10 @@ _OF_TARGETS = {
 def task_of(experiment: Experiment, prepared: Prepared) -> Task:
     """What the spec asks for, or what the data is for where it asks for nothing. Raises SpecError and DataError."""
     task = made(experiment, describe_task_data(prepared))
-    check_mixtures(experiment.data.augment, task.target)
-    if isinstance(task, Regression):
-        task.check_targets(task.targets(prepared.dataset), experiment.data.where)
+    for part in [head.task for head in task.heads] if isinstance(task, SeveralHeads) else [task]:
+        check_mixtures(experiment.data.augment, part.target)
+        if isinstance(part, Regression):
+            part.check_targets(part.targets(prepared.dataset), experiment.data.where)
     return task
 
 
@@ -47,6 +52,8 @@ def made(experiment: Experiment, data: Mapping[str, Any]) -> Task:
     """The task for data that is described as in a run's data.json. Raises SpecError where it is not for it."""
     classes, targets = tuple(data["classes"]), data.get("targets", {})
     task = experiment.task or _inferred(classes, targets)
+    if isinstance(task, HeadsTask):
+        return _several(experiment, task, data)
     loss = experiment.loss or default_loss(task.name)
     for path, message in misfits(loss, task.name):
         raise SpecError(message, where=".".join(map(str, path)))
@@ -58,6 +65,9 @@ def made(experiment: Experiment, data: Mapping[str, Any]) -> Task:
                 message = f"task.threshold is {task.threshold:g}, and there are {len(classes)} classes"
                 raise SpecError(message, hint="it is for two")
             return Classification(classes, loss, counts, task.threshold)
+        case PerceptronTask():
+            _need(bool(classes), "the perceptron", "classes", targets)
+            return Perceptron(classes, loss)
         case MultiLabelTask():
             found, examples = _target(targets, "labels", task.name), data["counts"]["train"]
             return MultiLabel(tuple(found["names"]), loss, tuple(found["counts"]), examples, task.threshold)
@@ -72,6 +82,19 @@ def made(experiment: Experiment, data: Mapping[str, Any]) -> Task:
             found = _target(targets, "mask", task.name)
             return Segmentation(tuple(found["names"]), loss, tuple(found["counts"]))
     raise SpecError(f"no task {task.name}", where="task")
+
+
+def _several(experiment: Experiment, task: HeadsTask, data: Mapping[str, Any]) -> SeveralHeads:
+    """Every head as if it were alone; what is wrong with it is said of its own place."""
+    heads = []
+    for name, head in task.heads.items():
+        alone = experiment.model_copy(update={"task": head.task, "loss": head.loss})
+        try:
+            heads.append(Head(name, made(alone, data), head.weight, head.layers))
+        except SpecError as error:
+            where = f"task.heads.{name}.{error.where or 'task'}"
+            raise SpecError(error.message, where=where, hint=error.hint) from None
+    return SeveralHeads(tuple(heads))
 
 
 def _inferred(classes: tuple[str, ...], targets: Mapping[str, Any]) -> TaskSpec:
