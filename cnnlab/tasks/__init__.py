@@ -6,6 +6,7 @@ from typing import Any
 from cnnlab.data.augment import check_mixtures
 from cnnlab.data.prepare import Prepared, describe_task_data
 from cnnlab.errors import SpecError
+from cnnlab.spec.endings import ending, twice
 from cnnlab.spec.losses import default_loss, misfits
 from cnnlab.spec.schema import Experiment
 from cnnlab.spec.tasks import (
@@ -14,6 +15,7 @@ from cnnlab.spec.tasks import (
     RegressionTask,
     SegmentationTask,
 )
+from cnnlab.spec.yaml import dotted
 from cnnlab.tasks.classification import Classification
 from cnnlab.tasks.multi_label import MultiLabel
 from cnnlab.tasks.regression import Regression
@@ -32,7 +34,7 @@ def task_of(experiment: Experiment, prepared: Prepared) -> Task:
     task = made(experiment, describe_task_data(prepared))
     check_mixtures(experiment.data.augment, task.target)
     if isinstance(task, Regression):
-        task.check_targets(task.targets(prepared.dataset), experiment.data.where)
+        task.check_targets(task.targets(prepared.dataset), experiment.data.where, ending=ending(experiment)[1])
     return task
 
 
@@ -41,8 +43,8 @@ def made(experiment: Experiment, data: Mapping[str, Any]) -> Task:
     classes, targets = tuple(data["classes"]), data.get("targets", {})
     task = experiment.task or _inferred(classes, targets)
     loss = experiment.loss or default_loss(task.name)
-    for path, message in misfits(loss, task.name):
-        raise SpecError(message, where=".".join(map(str, path)))
+    for path, message in (*misfits(loss, task.name), *twice(experiment, loss, task.name)):
+        raise SpecError(message, where=dotted(path))
     match task:
         case ClassificationTask():
             _need(bool(classes), "classification", "classes", targets)
