@@ -9,6 +9,7 @@ each and the labels of both; and `ink.csv`, a table of numbers. No scan is in tw
 import csv
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -19,7 +20,7 @@ SUMS = [*(f"row {i}" for i in range(8)), *(f"column {i}" for i in range(8))]
 
 def write(folder: Path) -> None:
     """All three, into a folder that is there."""
-    bunch = load_digits()
+    bunch: Any = load_digits()
     scans, digits = (bunch.images * 15.9).astype(np.uint8), bunch.target
     for i, (scan, digit) in enumerate(zip(scans, digits, strict=True)):
         save(scan, folder / "digits" / str(digit) / f"{i:04}.png")

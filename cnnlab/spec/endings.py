@@ -40,7 +40,9 @@ def twice(experiment: Experiment, loss: Loss, task: str | None = None) -> Contra
     where, last = ending(experiment)
     parts = loss.of if isinstance(loss, Sum) else (loss,)
     name = next((part.name for part in parts if part.name in _OF_SCORES), None)
-    if last not in SQUASHED or name is None:
+    if (
+        last not in SQUASHED or name is None or task == "reconstruction"
+    ):  # reconstruction_contradictions has more to say
         return
     own = "sigmoid" if (name, task) == ("focal", "multi_label") else _OWN.get(name)
     if last == own:

@@ -32,6 +32,8 @@ _OF_TARGETS = {
 def task_of(experiment: Experiment, prepared: Prepared) -> Task:
     """What the spec asks for, or what the data is for where it asks for nothing. Raises SpecError and DataError."""
     task = made(experiment, describe_task_data(prepared))
+    for path, message in twice(experiment, task.loss, task.name):
+        raise SpecError(message, where=dotted(path))
     check_mixtures(experiment.data.augment, task.target)
     if isinstance(task, Regression):
         task.check_targets(task.targets(prepared.dataset), experiment.data.where, ending=ending(experiment)[1])
@@ -43,7 +45,7 @@ def made(experiment: Experiment, data: Mapping[str, Any]) -> Task:
     classes, targets = tuple(data["classes"]), data.get("targets", {})
     task = experiment.task or _inferred(classes, targets)
     loss = experiment.loss or default_loss(task.name)
-    for path, message in (*misfits(loss, task.name), *twice(experiment, loss, task.name)):
+    for path, message in misfits(loss, task.name):
         raise SpecError(message, where=dotted(path))
     match task:
         case ClassificationTask():
