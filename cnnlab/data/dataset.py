@@ -44,6 +44,7 @@ class Dataset:
         empty where it is one pool.
     groups: a name per example; those of one group stay in one split. None where there are no groups.
     notes: sentences for the user that are no errors.
+    skipped: the files that `on_bad_file: skip` left out, and what is wrong with each.
     digests: SHA-256 of each example as the source gave it. Taken before any resizing, whose last digit
         depends on the processor: data prepared on a GPU is recognised on a laptop.
     """
@@ -58,6 +59,7 @@ class Dataset:
     digests: tuple[bytes, ...] = ()
     groups: tuple[str, ...] | None = None
     targets: Mapping[str, Target] = field(default_factory=dict)
+    skipped: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self):
         if not self.digests:

@@ -36,6 +36,8 @@ def decode(path: Path | bytes, channels: int, size: tuple[int, int] | None = Non
     """
     where = name or str(path)
     try:
+        if isinstance(path, Path) and path.is_fifo():  # to open one waits for a writer, for ever
+            raise OSError("it is a pipe")
         with io.BytesIO(path) if isinstance(path, bytes) else path.open("rb") as file:
             turned = ImageOps.exif_transpose(open_image(file))
             flat = _eight_bits(turned, where).convert("L" if channels == 1 else "RGB")
@@ -45,8 +47,9 @@ def decode(path: Path | bytes, channels: int, size: tuple[int, int] | None = Non
         message = f"more than {Image.MAX_IMAGE_PIXELS:,} pixels"
         raise DataError(message, where=where, hint="make it smaller") from error
     except DAMAGED as error:
-        reason = "it is no image that Pillow knows" if isinstance(error, Image.UnidentifiedImageError) else error
-        raise DataError(f"cannot read the image: {reason}", where=where, hint="repair or remove it") from error
+        raise DataError(
+            f"cannot read the image: {_reason(error, path)}", where=where, hint="repair or remove it"
+        ) from error
     return np.asarray(flat).reshape(flat.height, flat.width, channels)
 
 
@@ -103,6 +106,13 @@ def crop(
 def _before(have: int, wanted: int) -> int:
     """What is cut before the centre, negative for what is added; of an odd surplus half is rounded to even."""
     return round((have - wanted) / 2) if have >= wanted else -((wanted - have) // 2)
+
+
+def _reason(error: Exception, path: Path | bytes) -> str:
+    if isinstance(error, Image.UnidentifiedImageError):
+        size = len(path) if isinstance(path, bytes) else path.stat().st_size
+        return "it is no image that Pillow knows" if size else "the file is empty"
+    return getattr(error, "strerror", None) or str(error)
 
 
 def open_image(file: BinaryIO) -> Image.Image:

@@ -143,6 +143,7 @@ def describe(prepared: Prepared) -> dict[str, Any]:
         "evaluation": {"resize": list(dataset.x.shape[1:-1]), "crop": prepared.crop and list(prepared.crop)},
         "normalization": {"mean": prepared.mean.tolist(), "std": prepared.std.tolist()},
         "notes": list(prepared.notes),
+        "skipped": [{"file": file, "reason": reason} for file, reason in dataset.skipped.items()],
     }
 
 

@@ -8,6 +8,7 @@ from cnnlab.data.split import default_split
 from cnnlab.errors import SpecError, did_you_mean
 from cnnlab.spec.learning import watching
 from cnnlab.spec.schema import Experiment
+from cnnlab.tasks import inferred
 from cnnlab.tasks.task import Task
 
 
@@ -32,10 +33,11 @@ def resolve(experiment: Experiment, prepared: Prepared, task: Task) -> Experimen
         update["batch_size"] = min(experiment.data.batch_size, prepared.counts["train"])
     data = experiment.data.model_copy(update=update)
     check_updates(experiment, steps_per_epoch(prepared.counts["train"], data.batch_size))
+    filled = {"task": experiment.task or inferred(prepared), "loss": task.loss}
     sizes = {"input": prepared.input_shape, "classes": task.outputs}
     model = experiment.model
     model = model.model_copy(update={key: size for key, size in sizes.items() if getattr(model, key) is None})
-    return experiment.model_copy(update={"data": data, "model": model})
+    return experiment.model_copy(update={**filled, "data": data, "model": model})
 
 
 def metrics(task: Task) -> tuple[str, ...]:

@@ -111,6 +111,24 @@ class Cifar100(FileSource):
     labels: Literal["fine", "coarse"] = Field(default="fine", description="the 100 classes, or their 20 superclasses")
 
 
+class Stl10(FileSource):
+    """STL-10: the folder of its binary version, its labelled images alone."""
+
+    tags = ("stl10",)
+    source: Literal["stl10"]
+
+
+class OxfordPet(FileSource):
+    """The Oxford-IIIT Pet dataset: the folder with `images/` and `annotations/`; its outlines are masks."""
+
+    tags = ("oxford_pet",)
+    source: Literal["oxford_pet"]
+    labels: Literal["breeds", "species"] = Field(default="breeds", description="the 37 breeds, or cat and dog")
+    border: Literal["ignore", "class"] = Field(
+        default="ignore", description="pixels that the outlines leave open: said nothing of, or a class of their own"
+    )
+
+
 SpatialAxes = Annotated[
     Annotated[Int, Field(ge=0, le=3)] | None,
     Field(description="default: x of rank 2 is vectors, 3 and 4 images, 5 volumes"),
@@ -164,7 +182,16 @@ MaskValues = Annotated[
 ]
 
 
-class ImageFolder(FileSource):
+class ImageFiles(FileSource):
+    """A source whose examples are image files."""
+
+    channels: Channels = 3
+    on_bad_file: Literal["error", "skip"] = Field(
+        default="error", description="skip: leave out images that cannot be read, count and list them"
+    )
+
+
+class ImageFolder(ImageFiles):
     """`class/name.jpg`, or `train/`, `val/`, `test/` above that; with masks also images without class folders."""
 
     tags = ("image_folder",)
@@ -173,7 +200,6 @@ class ImageFolder(FileSource):
     masks: Str | None = Field(default=None, description="a folder with an image of class ids for each image, as named")
     mask_classes: MaskClasses = None
     mask_values: MaskValues = None
-    channels: Channels = 3
 
 
 def _column_names(value: Any) -> Any:
@@ -193,7 +219,7 @@ ColumnOrColumns = Annotated[
 ]
 
 
-class Csv(FileSource):
+class Csv(ImageFiles):
     """A table, CSV or Parquet: a column of image files, relative to it, or columns of numbers; and what to learn."""
 
     tags = ("csv",)
@@ -210,7 +236,6 @@ class Csv(FileSource):
     mask_values: MaskValues = None
     split_column: Str | None = Field(default=None, description="of train, validation (or val), test")
     group_column: Str | None = Field(default=None, description="a group's examples stay in one split")
-    channels: Channels = 3
 
 
 class Hdf5(ArraySource):

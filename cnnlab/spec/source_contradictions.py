@@ -50,8 +50,9 @@ def _csv(data: Csv) -> Iterator[tuple[Path, str]]:
         for key in ("masks", "resize"):
             if getattr(data, key) is not None:
                 yield ("data", key), f"{key} is for images, and data.features are numbers"
-        if "channels" in data.model_fields_set:
-            yield ("data", "channels"), "channels is for images, and data.features are numbers"
+        for key in ("channels", "on_bad_file"):
+            if key in data.model_fields_set:
+                yield ("data", key), f"{key} is for images, and data.features are numbers"
         labels = data.labels if isinstance(data.labels, tuple) else (data.labels,)
         for name in data.features:
             if name in (*(data.values or ()), *labels):

@@ -9,6 +9,7 @@ from cnnlab.errors import SpecError
 from cnnlab.spec.endings import ending, twice
 from cnnlab.spec.losses import default_loss, misfits
 from cnnlab.spec.schema import Experiment
+from cnnlab.spec.schema import Task as TaskSpec
 from cnnlab.spec.tasks import (
     ClassificationTask,
     MultiLabelTask,
@@ -38,6 +39,12 @@ def task_of(experiment: Experiment, prepared: Prepared) -> Task:
     if isinstance(task, Regression):
         task.check_targets(task.targets(prepared.dataset), experiment.data.where, ending=ending(experiment)[1])
     return task
+
+
+def inferred(prepared: Prepared) -> TaskSpec:
+    """What the data is for."""
+    data = describe_task_data(prepared)
+    return _inferred(tuple(data["classes"]), data["targets"])
 
 
 def made(experiment: Experiment, data: Mapping[str, Any]) -> Task:
@@ -71,7 +78,7 @@ def made(experiment: Experiment, data: Mapping[str, Any]) -> Task:
     raise SpecError(f"no task {task.name}", where="task")
 
 
-def _inferred(classes: tuple[str, ...], targets: Mapping[str, Any]) -> Any:
+def _inferred(classes: tuple[str, ...], targets: Mapping[str, Any]) -> TaskSpec:
     """Data with classes is for classification; of other targets there has to be one."""
     if classes:
         return ClassificationTask()
