@@ -8,18 +8,20 @@ from pathlib import Path
 import numpy as np
 
 from cnnlab.data.dataset import Dataset
-from cnnlab.data.images import decode, decode_all
+from cnnlab.data.images import decode
+from cnnlab.data.load_images import load_images
 from cnnlab.data.memory import processors
 from cnnlab.data.subset import take
 from cnnlab.errors import DataError
 from cnnlab.spec.data import ImageFiles
 
 
-def with_pixels(listed: Dataset, root: Path, data: ImageFiles, where: str) -> Dataset:
-    """The dataset of which a source has listed all but the pixels; its files start at `root`. Raises DataError."""
+def with_pixels(listed: Dataset, root: Path, data: ImageFiles, where: str, base: Path) -> Dataset:
+    """The dataset of which a source has listed all but the pixels; its files start at `root`, and
+    `data.cache` at `base`. Raises DataError."""
     if data.on_bad_file == "skip":
         listed = without_bad(listed, root, data, where)
-    x = decode_all(root, listed.files or (), data.channels, data.resize, where)
+    x = load_images(root, listed.files or (), data, data.resize, where, base)
     return replace(listed, x=x, digests=())
 
 

@@ -23,7 +23,7 @@ def load(data: ImageFolder, base: Path) -> Dataset:
     "mask" target, and the images may lie without class folders; then there are no classes. Hidden files are passed
     over, files that are no images are noted. Raises DataError.
     """
-    dataset = with_pixels(listed(data, base), find(data.path, base), data, data.path)
+    dataset = with_pixels(listed(data, base), find(data.path, base), data, data.path, base)
     return dataset if data.masks is None else replace(dataset, targets=_masks(data, base, dataset))
 
 

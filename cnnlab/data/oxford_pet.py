@@ -8,8 +8,10 @@ import numpy as np
 from PIL import ExifTags, Image, ImageOps
 
 from cnnlab.data.dataset import Dataset, Target, find
-from cnnlab.data.images import DAMAGED, decode_all, open_image
+from cnnlab.data.images import DAMAGED, open_image
+from cnnlab.data.load_images import load_images
 from cnnlab.data.memory import processors
+from cnnlab.data.stored import StoredImages
 from cnnlab.data.targets import UNKNOWN
 from cnnlab.errors import DataError
 from cnnlab.spec.data import OxfordPet
@@ -47,7 +49,7 @@ def load(data: OxfordPet, base: Path) -> Dataset:
         classes, y = SPECIES, [entry.species - 1 for entry in entries]
     else:
         classes, y = _breeds(entries, where), [entry.label - 1 for entry in entries]
-    x = decode_all(root, files, 3, data.resize, where)
+    x = load_images(root, files, data, data.resize, where, base)
     trained = len(lists["train"])
     given = {"train": np.arange(trained), "test": np.arange(trained, len(entries))}
     mask = Target(_masks(root, entries, x, data.border == "class", where), ("background", "pet", "border"))
@@ -93,7 +95,7 @@ def _breeds(entries: list[Entry], where: str) -> tuple[str, ...]:
     return tuple(names[i] for i in sorted(names))
 
 
-def _masks(root: Path, entries: list[Entry], x: np.ndarray, border: bool, where: str) -> np.ndarray:
+def _masks(root: Path, entries: list[Entry], x: np.ndarray | StoredImages, border: bool, where: str) -> np.ndarray:
     """uint8 [example, height, width] in the images' size."""
     classes = np.full(256, UNKNOWN, np.uint8)
     classes[BEHIND], classes[PET] = 0, 1

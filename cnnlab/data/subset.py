@@ -16,7 +16,7 @@ def take(dataset: Dataset, kept: np.ndarray) -> Dataset:
     targets = {name: replace(target, values=target.values[kept]) for name, target in dataset.targets.items()}
     return replace(
         dataset,
-        x=dataset.x[kept],
+        x=dataset.x[kept] if isinstance(dataset.x, np.ndarray) else dataset.x.take(kept),
         y=dataset.y[kept],
         files=dataset.files and tuple(dataset.files[i] for i in kept),
         given={split: place[indices[there[indices]]] for split, indices in dataset.given.items()},

@@ -35,7 +35,7 @@ def load(data: Csv, base: Path) -> Dataset:
     if data.images is None:
         return dataset
     root, folder = find(data.path, base).parent, str(Path(data.path).parent)
-    dataset = with_pixels(dataset, root, data, folder)
+    dataset = with_pixels(dataset, root, data, folder, base)
     if data.masks is None:
         return dataset
     mask_of = {row[data.images]: row[data.masks] for row in rows}

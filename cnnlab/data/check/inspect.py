@@ -78,7 +78,7 @@ def _images(data: ImageFiles, base: Path, findings: list[Finding], problem: Prob
     if data.classes is not None:
         listed = only_classes(listed, data.classes, data.where)
     files = listed.files or ()
-    looked = look_at_all(root if root.is_dir() else root.parent, files, data.channels, data.resize)
+    looked = look_at_all(root if root.is_dir() else root.parent, files, data.channels, data.resize, data.decode)
     findings += _bad_files(listed, looked, skip=data.on_bad_file == "skip")
     kept = np.array([i for i, look in enumerate(looked) if look.measures is not None], np.int64)
     good = [look for look in looked if look.measures is not None]

@@ -3,12 +3,14 @@
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields
+from math import prod
 
 import numpy as np
 
 from cnnlab.data.check.hashes import FREQUENCIES, low_frequencies
 from cnnlab.data.fingerprint import content_digest
 from cnnlab.data.memory import processors
+from cnnlab.data.stored import StoredImages
 
 LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601, as Pillow's
 
@@ -63,11 +65,15 @@ def measure(x: np.ndarray) -> Measures:
     )
 
 
-def measure_all(x: np.ndarray) -> Measures:
+def measure_all(x: np.ndarray | StoredImages) -> Measures:
     """As `measure`, in parts on threads."""
-    rows = max(1, 2**20 // max(1, x[0].size))
+    rows = max(1, 2**20 // max(1, prod(x.shape[1:])))
     with ThreadPoolExecutor(processors()) as pool:
-        return joined(list(pool.map(lambda start: measure(x[start : start + rows]), range(0, len(x), rows))))
+        return joined(
+            list(
+                pool.map(lambda start: measure(x[np.arange(start, min(start + rows, len(x)))]), range(0, len(x), rows))
+            )
+        )
 
 
 def joined(parts: Sequence[Measures]) -> Measures:
