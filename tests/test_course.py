@@ -27,7 +27,7 @@ def holds(claim: str, found: float, compared: float = 0.0) -> bool:
     return only.holds(found, compared)
 
 
-@pytest.mark.parametrize("found, inside", [(0.949, False), (0.95, True), (0.98, True), (0.981, False)])
+@pytest.mark.parametrize(("found", "inside"), [(0.949, False), (0.95, True), (0.98, True), (0.981, False)])
 def test_a_range_has_its_ends(found, inside):
     assert holds("accuracy 0.95 to 0.98", found) is inside
 
@@ -64,7 +64,7 @@ def test_a_head_has_several_claims_and_the_time():
 
 
 @pytest.mark.parametrize(
-    "line, said",
+    ("line", "said"),
     [
         ("# Expected: accuracy 0.5 to 1", "is not '# Expected"),
         ("# Expected: accuracy about 1, 3 s on two cores", "'accuracy about 1' is no claim"),
@@ -113,7 +113,7 @@ def test_a_run_that_failed_or_has_no_such_figure_keeps_no_promise(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "code, error, ok",
+    ("code", "error", "ok"),
     [(1, "training diverged at step 3: loss", True), (1, "the disk is full", False), (0, "", False)],
 )
 def test_only_a_diverged_run_diverges(code, error, ok, tmp_path):
@@ -122,7 +122,7 @@ def test_only_a_diverged_run_diverges(code, error, ok, tmp_path):
 
 
 def test_a_topic_has_one_title_and_compares_only_what_is_there(tmp_path):
-    with pytest.raises(ValueError, match="there is no c.yaml beside it"):
+    with pytest.raises(ValueError, match=r"there is no c\.yaml beside it"):
         written(tmp_path / "1", a="accuracy above c.yaml by 0.1")
     topic = written(tmp_path / "2", a="accuracy at least 0")
     (topic.folder / "b.yaml").write_text((topic.folder / "a.yaml").read_text())

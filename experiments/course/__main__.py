@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from experiments.course.checks import Row, check
-from experiments.course.contents import NETWORKS, README, course
 from experiments.course.runs import train
 from experiments.course.topics import Topic, topics
 
@@ -23,8 +22,9 @@ def main() -> int:
     given = parser.parse_args()
     chosen = [topic for topic in topics() if not given.topics or topic.folder.name[:2] in given.topics]
     if given.contents:
-        networks = NETWORKS + README.read_text(encoding="utf-8").partition(NETWORKS)[2]
-        README.write_text("".join(course(topics())) + networks, encoding="utf-8")
+        from experiments.course.contents import README, contents
+
+        README.write_text(contents(topics()), encoding="utf-8")
         return 0
     if given.runs is not None:
         return run(chosen, given.runs, given.seed, pictures=given.pictures)

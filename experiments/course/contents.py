@@ -2,10 +2,11 @@
 
 from collections.abc import Iterator, Sequence
 
+from cnnlab.report.models import table
 from experiments.course.topics import EXPERIMENTS, Topic
 
 README = EXPERIMENTS / "README.md"
-NETWORKS = "# Networks\n"  # what begins with it is written by `cnnlab list models --figures`
+NETWORKS = "# Networks\n"  # where the other part begins, which is what `cnnlab list models --figures` prints
 _HEAD = """\
 # The course
 
@@ -15,6 +16,11 @@ runs one. The head of a spec says what to look at and where to read on.
 `python -m experiments.course --contents` writes this file from the heads.
 
 """
+
+
+def contents(topics: Sequence[Topic]) -> str:
+    """The whole file; tracing all networks takes some seconds."""
+    return "".join([*course(topics), *table()])
 
 
 def course(topics: Sequence[Topic]) -> Iterator[str]:
