@@ -37,7 +37,10 @@ def save(path: Path, answers: Answers, output: Output) -> None:
 
 
 def document(answers: Answers, output: Output | None) -> list[dict[str, Any]]:
-    """A row an example: its class and probability, its values, or a reconstruction's error; with `output` all values. Heads by their names."""
+    """A row an example: its class and probability, its values, or a reconstruction's error; with `output` all values.
+
+    Heads by their names.
+    """
     rows: list[dict[str, Any]] = [
         {"file": file, "index": index} for file, index in zip(answers.files, answers.indices, strict=True)
     ]

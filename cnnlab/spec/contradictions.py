@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from cnnlab.spec.augment import augment_contradictions
+from cnnlab.spec.endings import endings
 from cnnlab.spec.heads import heads
 from cnnlab.spec.learning import learning
 from cnnlab.spec.reconstruction_contradictions import reconstruction_contradictions
@@ -20,15 +21,13 @@ def contradictions(experiment: Experiment) -> Iterator[tuple[Path, str]]:
     yield from source_contradictions(experiment.data)
     yield from split_contradictions(experiment)
     yield from learning(experiment)
+    yield from endings(experiment)
     yield from _transfer(experiment)
     yield from rosenblatt(experiment)
     yield from heads(experiment)
     yield from reconstruction_contradictions(experiment)
     yield from augment_contradictions(experiment.data.augment)
     if isinstance(experiment.model, LayersModel):
-        last = len(experiment.model.layers) - 1
-        if experiment.model.layers[last].kind == "softmax":
-            yield ("model", "layers", last), "cross_entropy applies the softmax itself; leave this one out"
         yield from _names(experiment.model.layers, ("model", "layers"))
     if isinstance(experiment.task, HeadsTask):
         for name, head in experiment.task.heads.items():

@@ -6,6 +6,7 @@ from typing import Any
 from cnnlab.data.augment import check_mixtures
 from cnnlab.data.prepare import Prepared, describe_task_data
 from cnnlab.errors import SpecError
+from cnnlab.spec.endings import ending, twice
 from cnnlab.spec.losses import default_loss, misfits
 from cnnlab.spec.schema import Experiment
 from cnnlab.spec.schema import Task as TaskSpec
@@ -18,6 +19,7 @@ from cnnlab.spec.tasks import (
     RegressionTask,
     SegmentationTask,
 )
+from cnnlab.spec.yaml import dotted
 from cnnlab.tasks.classification import Classification
 from cnnlab.tasks.heads import Head, SeveralHeads
 from cnnlab.tasks.multi_label import MultiLabel
@@ -40,10 +42,13 @@ def task_of(experiment: Experiment, prepared: Prepared) -> Task:
     shape, dtype = list(prepared.input_shape), prepared.dataset.x.dtype.name
     inputs = {"input_shape": shape, "dtype": dtype, "normalization": normalization}
     task = made(experiment, {**describe_task_data(prepared), **inputs})
+    if not isinstance(task, SeveralHeads):
+        for path, message in twice(experiment, task.loss, task.name):
+            raise SpecError(message, where=dotted(path))
     for part in [head.task for head in task.heads] if isinstance(task, SeveralHeads) else [task]:
         check_mixtures(experiment.data.augment, part.target)
         if isinstance(part, Regression):
-            part.check_targets(part.targets(prepared.dataset), experiment.data.where)
+            part.check_targets(part.targets(prepared.dataset), experiment.data.where, ending=ending(experiment)[1])
         if isinstance(part, Reconstruction):
             part.check_inputs(prepared.dataset.x, experiment.data.where)
     return task
@@ -63,7 +68,7 @@ def made(experiment: Experiment, data: Mapping[str, Any]) -> Task:
         return _several(experiment, task, data)
     loss = experiment.loss or default_loss(task.name)
     for path, message in misfits(loss, task.name):
-        raise SpecError(message, where=".".join(map(str, path)))
+        raise SpecError(message, where=dotted(path))
     match task:
         case ClassificationTask():
             _need(bool(classes), "classification", "classes", targets)

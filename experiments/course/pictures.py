@@ -91,5 +91,5 @@ def _smaller(run: Ended, path: str) -> bytes:
     with Image.open(run.run / path) as image:
         image.thumbnail((SIDE, SIDE))
         buffer = io.BytesIO()
-        image.convert("RGB").quantize(64).save(buffer, "PNG", optimize=True)
+        image.convert("RGB").quantize(64, Image.Quantize.FASTOCTREE).save(buffer, "PNG", optimize=True)
     return buffer.getvalue()
