@@ -106,7 +106,8 @@ def _check_same(run: Run, experiment: Experiment, prepared: Prepared) -> None:
     """Raises RunError that names the first setting in which the run differs, or that the data does."""
     before = _flat(load(run.resolved, begun=True).model_dump(mode="json"))
     now = _flat(experiment.model_dump(mode="json"))
-    for key in sorted({*before, *now}):
+    unsaid = {key for key in {*before, *now} if key.split(".")[0] == "task" and "task" in before}  # by an older run
+    for key in sorted({*before, *now} - unsaid):
         if before.get(key) != now.get(key):
             message = f"was begun with {key} = {before.get(key)!r}, and the spec says {now.get(key)!r}"
             raise RunError(message, where=str(run.path), hint="a resumed run takes the same spec; start a new one")
