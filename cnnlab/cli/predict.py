@@ -13,14 +13,14 @@ def predict(
     weights: Annotated[Path | None, typer.Option("--weights", help="A weights file, instead of a run.")] = None,
     model: Annotated[str | None, typer.Option("--model", help="Its network; else as the weights say.")] = None,
     output: Annotated[
-        Literal["logits", "probabilities", "features"] | None,
+        Literal["logits", "probabilities", "features", "reconstruction", "code"] | None,
         typer.Option("--output", help="All values of each example; features are what the head is given."),
     ] = None,
     file: Annotated[Path | None, typer.Option("-o", help="An .npz file for them; else CSV.")] = None,
     checkpoint: Checkpoint = "best",
     json: Json = False,
 ) -> None:
-    """Print class and probability of files, as CSV.
+    """Print class and probability of files, as CSV; of autoencoders the error.
 
     With a run, images and arrays go through the run's preprocessing. With --weights images go through that of the
     weights, arrays as they are (uint8 counts as pixels).
@@ -30,7 +30,7 @@ def predict(
     prepare()
     from cnnlab.cli import render
     from cnnlab.errors import SpecError
-    from cnnlab.report.answers import check_name, document, rows, save
+    from cnnlab.report.answers import check_name, document, left_out, rows, save
     from cnnlab.runs import prediction
     from cnnlab.runs.directory import open_run
 
@@ -45,11 +45,11 @@ def predict(
         predictor = prediction.of_run(run, checkpoint)
     else:
         predictor = prediction.of_weights(weights, model)
-    found = prediction.predict(predictor, paths, output or "probabilities")
+    found = prediction.predict(predictor, paths, output or predictor.output)
     for note in found.notes:
         render.note(note)
     if file is not None:
-        save(file, found, output or "probabilities")
+        save(file, found, output or predictor.output)
         if json:
             render.document({"file": str(file), "examples": len(found.files)})
         else:
@@ -57,4 +57,6 @@ def predict(
     elif json:
         render.document(document(found, output))
     else:
+        for name in left_out(found):
+            render.note(f"{name} gives a map for every example, which -o answers.npz writes")
         render.text(rows(found, output))

@@ -82,7 +82,7 @@ def _train(spec: Path, overrides: list[str], run: Path | None, *, resume: bool, 
             started = training.start(directory, experiment, spec, prepared, found.summary(), resume=resume)
             report = found.fields()
             advised = advice(report) if report is not None and not started.epoch else ()
-            for note in (*prepared.notes, *started.notes, *advised):
+            for note in (*prepared.notes, *found.notes, *started.notes, *advised):
                 display.note(note)
             preload()
             with closing(training.train(started, signals)) as events:

@@ -16,6 +16,7 @@ from cnnlab.data.dataset import Dataset, load
 from cnnlab.data.fingerprint import dataset_fingerprint, split_fingerprint, targets_fingerprint
 from cnnlab.data.imbalance import imbalance, imbalance_notes, sampling_shares
 from cnnlab.data.memory import processors
+from cnnlab.data.normal import train_on
 from cnnlab.data.split import NAMES, classes_missing, duplicates_across, missed, split
 from cnnlab.data.stored import StoredImages
 from cnnlab.data.target_counts import describe_targets
@@ -72,11 +73,15 @@ class Prepared:
         return np.bincount(self.dataset.y[self.splits["train"]], minlength=len(self.classes))
 
 
-def prepare(data: Data, base: Path, seed: int) -> Prepared:
-    """What a spec's `data` asks for; `base` is the spec file's folder. Raises DataError and SpecError."""
+def prepare(data: Data, base: Path, seed: int, normal: tuple[str, ...] | None = None) -> Prepared:
+    """What a spec's `data` asks for; `base` is the spec file's folder. Raises DataError and SpecError.
+
+    `normal`: classes that training and validation keep to.
+    """
     dataset = load(data, base)
     crop = crop_size(data, dataset.x.shape[1:-1])
     splits = split(dataset, data.split, seed)
+    splits = splits if normal is None else train_on(dataset, splits, normal)
     count = len(splits["train"])
     if "batch_size" in data.model_fields_set and data.batch_size != "all" and data.batch_size > count:
         message = f"data.batch_size is {data.batch_size:,}, and the training split has {count:,} examples"

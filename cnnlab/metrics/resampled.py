@@ -11,6 +11,7 @@ from cnnlab.metrics.agreement import Counts
 from cnnlab.metrics.bootstrap import Statistic
 from cnnlab.metrics.calibration import BINS, bin_of
 from cnnlab.metrics.confusion import precision_recall_f1
+from cnnlab.metrics.reconstruction import psnr
 from cnnlab.metrics.undefined import mean_of_defined, quotient
 
 Weights = Float64[np.ndarray, "example resample"]
@@ -147,6 +148,21 @@ def masks(matrices: Int[np.ndarray, "example classes classes"]) -> Statistic:
             "mean_iou": mean_of_defined(segmentation.intersection_over_union(counts)),
             "mean_dice": mean_of_defined(segmentation.dice(counts)),
         }
+
+    return figures
+
+
+def reconstruction(
+    mse: Shaped[np.ndarray, " example"], peak: float, corrupted_mse: Shaped[np.ndarray, " example"] | None = None
+) -> Statistic:
+    """ "mse", "psnr" of it, and "corrupted_psnr" where what the network was given has an error."""
+    each = mse.astype(np.float64)
+    before = None if corrupted_mse is None else corrupted_mse.astype(np.float64)
+
+    def figures(weights: Weights) -> dict[str, np.ndarray]:
+        mean = each @ weights / len(each)
+        found = {"mse": mean, "psnr": psnr(mean, peak)}
+        return found if before is None else {**found, "corrupted_psnr": psnr(before @ weights / len(each), peak)}
 
     return figures
 

@@ -119,7 +119,8 @@ def _picture(
         )
         mean = np.mean([area for *_, area in drawn])
         axes.set_title(title, loc="left", size=13, pad=22, parse_math=False)
-        note = f"mean {figure_name} {mean:.4f} over {len(drawn)} of {len(names)} classes"
+        of_all = f" over {len(drawn)} of {len(names)} classes" if len(names) > 1 else ""
+        note = f"{'mean ' if of_all else ''}{figure_name} {mean:.4f}{of_all}"
         axes.annotate(note, (0, 1), (0, 7), "axes fraction", "offset points", color=QUIET, size=10)
         return png(figure, tight=True)
 

@@ -1,7 +1,7 @@
 """What a network says of files that belong to no run's data: logits, probabilities or features."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -29,6 +29,8 @@ from cnnlab.runs.weights import (
 from cnnlab.spec.data import decoder_of, with_own_decoder
 from cnnlab.spec.load import load
 from cnnlab.tasks import made
+from cnnlab.tasks.heads import SeveralHeads
+from cnnlab.tasks.reconstruction import CODES, Reconstruction
 from cnnlab.tasks.task import Task
 from cnnlab.train.precision import forward, inference
 from cnnlab.train.state import from_named, named_leaves, split
@@ -38,8 +40,10 @@ from cnnlab.weights.match import Weights, matched
 from cnnlab.weights.preprocessing import Preprocessing
 
 PUBLISHED_INPUT = (224, 224, 3)
-Output = Literal["logits", "probabilities", "features"]
+Output = Literal["logits", "probabilities", "features", "reconstruction", "code"]
 BATCH = 32
+Named = dict[str, np.ndarray]  # outputs [example, ...] by the heads' names
+ALONE = ""  # the name of a network's one output
 
 
 @dataclass(frozen=True)
@@ -57,16 +61,28 @@ class Predictor:
     precision: str = "float32"
     task: Task | None = None
 
+    @property
+    def output(self) -> Output:
+        """What it is there for."""
+        return "reconstruction" if isinstance(self.task, Reconstruction) else "probabilities"
+
 
 @dataclass(frozen=True)
 class Answers:
-    """One row an example: its file, its place there, and the network's values [example, ...]; notes on the weights."""
+    """One row an example: its file, its place there, and the network's values [example, ...]; notes on the weights.
+
+    With `one_of` the values are of classes, of which one holds. Of several heads there are answers by name, and no
+    `values` beside them. mse: of reconstructions, the mean squared error of each example in its own units.
+    """
 
     files: list[str]
     indices: list[int]
     values: np.ndarray
     classes: tuple[str, ...]
     notes: tuple[str, ...] = ()
+    one_of: bool = True
+    heads: Mapping[str, "Answers"] = field(default_factory=dict)
+    mse: np.ndarray | None = None
 
 
 def of_run(run: Run, checkpoint: str) -> Predictor:
@@ -77,7 +93,7 @@ def of_run(run: Run, checkpoint: str) -> Predictor:
     assert description.classes is not None
     shape = tuple(data["input_shape"])
     task = made(experiment, data)
-    make = partial(bare, experiment.model, classes=task.outputs)
+    make = partial(bare, experiment.model, classes=task)
     crop = shape[:-1] if cropped(data) else None
     decoder = decoder_of(with_own_decoder(experiment.data))
     whole = shape if crop is None else (*data["evaluation"]["resize"], shape[-1])
@@ -123,30 +139,55 @@ def of_weights(path: Path, name: str | None) -> Predictor:
 
 def predict(predictor: Predictor, paths: Sequence[Path], output: Output) -> Answers:
     """The output for every example of every file, which are all read first. Raises DataError and SpecError."""
+    _check_output(predictor.task, output)
     inputs = [predictor.read(path) for path in paths]
     weights, notes = predictor.load()
-    answers: list[np.ndarray] = []
-    forwards: dict[tuple[int, ...], Callable[[np.ndarray], np.ndarray]] = {}
+    answers: list[Named] = []
+    forwards: dict[tuple[int, ...], Callable[[np.ndarray], Named]] = {}
     for path, x in zip(paths, inputs, strict=True):
         if x.shape[1:] not in forwards:
             network = predictor.make(x.shape[1:])
             forwards[x.shape[1:]] = _forward(predictor, network, weights, x.shape[1:], output, str(path))
         answers.append(_in_batches(forwards[x.shape[1:]], x))
-    if len({values.shape[1:] for values in answers}) > 1:
-        shapes = ", ".join(sorted({show(values.shape[1:]) for values in answers}))
-        raise DataError(f"the files give {output} of different shapes: {shapes}", hint="predict them one by one")
+    for name in answers[0]:
+        if len(found := {show(values[name].shape[1:]) for values in answers}) > 1:
+            message = f"the files give {output} of different shapes: {', '.join(sorted(found))}"
+            raise DataError(message, hint="predict them one by one")
     files_of = [str(path) for path, x in zip(paths, inputs, strict=True) for _ in x]
     indices = [i for x in inputs for i in range(len(x))]
-    return Answers(files_of, indices, np.concatenate(answers), predictor.classes, notes)
+    joined = {name: np.concatenate([values[name] for values in answers]) for name in answers[0]}
+    task = predictor.task
+    if ALONE in joined:
+        one_of, mse = task is None or task.one_of, None
+        if output == "reconstruction" and isinstance(task, Reconstruction):
+            mse = np.concatenate([task.errors(x, found[ALONE]) for x, found in zip(inputs, answers, strict=True)])
+        return Answers(files_of, indices, joined[ALONE], predictor.classes, notes, one_of, mse=mse)
+    assert isinstance(task, SeveralHeads)
+    parts = {
+        head.name: Answers(files_of, indices, joined[head.name], head.task.names, (), head.task.one_of)
+        for head in task.heads
+    }
+    return Answers(files_of, indices, np.zeros((len(files_of), 0)), (), notes, heads=parts)
+
+
+def _check_output(task: Task | None, output: Output) -> None:
+    """Raises SpecError where the task has no such output."""
+    if output in ("reconstruction", "code") and not isinstance(task, Reconstruction):
+        raise SpecError(f"{output} is of runs whose task is reconstruction", where="--output")
+    if output == "probabilities" and isinstance(task, Reconstruction):
+        hint = "ask for reconstruction, code, features or logits"
+        raise SpecError("a reconstruction has no probabilities", where="--output", hint=hint)
 
 
 def _forward(
     predictor: Predictor, network: nnx.Module, weights: Weights, shape: tuple[int, ...], output: Output, where: str
-) -> Callable[[np.ndarray], np.ndarray]:
+) -> Callable[[np.ndarray], Named]:
     """x [batch, *space, channel] to the output [batch, ...], compiled. Raises DataError if examples do not fit."""
     kernels.enable()
     if output == "features":
         network = without_head(network, shape)
+    elif output == "code" and isinstance(predictor.task, Reconstruction):
+        network = _encoder(predictor.task, network)
     graph, params, stats = split(network)
     for leaf, value in (named_leaves(params) | named_leaves(stats)).items():
         if value.shape != weights[leaf].shape:
@@ -156,24 +197,32 @@ def _forward(
     params, stats = (from_named(weights, tree) for tree in (params, stats))
 
     @partial(jax.jit, compiler_options=kernels.compiler_options())
-    def answer(params: Any, stats: Any, x: jax.Array) -> jax.Array:
+    def answer(params: Any, stats: Any, x: jax.Array) -> dict[str, jax.Array]:
         y = forward(nnx.merge(graph, params, stats), x, predictor.precision, inference())
-        if output == "probabilities":
-            return jax.nn.softmax(y) if predictor.task is None else predictor.task.answer(y)
-        return y
+        if output == predictor.output:
+            y = jax.nn.softmax(y) if predictor.task is None else predictor.task.answer(y)
+        return y if isinstance(y, dict) else {ALONE: y}
 
-    return lambda x: np.asarray(answer(params, stats, x))
+    return lambda x: {name: np.asarray(values) for name, values in answer(params, stats, x).items()}
 
 
-def _in_batches(forward: Callable[[np.ndarray], np.ndarray], x: np.ndarray) -> np.ndarray:
+def _encoder(task: Reconstruction, network: nnx.Module) -> nnx.Module:
+    encoder = task.encoder(network)
+    if encoder is None:
+        hint = f"name a layer {' or '.join(CODES)}, or task.code, and train again"
+        raise SpecError("the network has no layer for the code", where="--output", hint=hint)
+    return encoder
+
+
+def _in_batches(forward: Callable[[np.ndarray], Named], x: np.ndarray) -> Named:
     """All of x through the function, in batches of one size, so that it is compiled once."""
     size = min(BATCH, len(x))
     parts = []
     for start in range(0, len(x), size):
         rows = x[start : start + size]
         padded = np.concatenate([rows, np.zeros((size - len(rows), *rows.shape[1:]), rows.dtype)])
-        parts.append(forward(padded)[: len(rows)])
-    return np.concatenate(parts)
+        parts.append({name: values[: len(rows)] for name, values in forward(padded).items()})
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
 def _read(path: Path, before: Preprocessing | None, weights: str) -> np.ndarray:

@@ -24,7 +24,8 @@ def prepare_experiment(experiment: Experiment) -> tuple[Experiment, Prepared]:
     weights = experiment.model.weights
     description = None if weights is None else describe(Path(weights))
     experiment = _with_size(experiment, description)
-    prepared = prepare(experiment.data, Path(), experiment.seed)
+    normal = getattr(experiment.task, "normal", None)
+    prepared = prepare(experiment.data, Path(), experiment.seed, normal)
     task = task_of(experiment, prepared)
     return resolve(experiment, prepared, task), _with_normalization(experiment, prepared, description)
 

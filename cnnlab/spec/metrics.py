@@ -36,10 +36,18 @@ _OF_MASKS = {
     "mean_iou": "intersection over union, the mean over classes",
     "mean_dice": "Dice's coefficient, the mean over classes",
 }
+_OF_RECONSTRUCTIONS = {
+    "mse": "the mean squared error, in the input's own units, 0 to 1 of pixels",
+    "psnr": "10 log10(peak^2 / mse), in decibels; the peak is 1 of pixels, else the range of the split",
+    "corrupted_psnr": "that of what the network was given",
+    "roc_auc": "the area under the ROC curve of the error, of anomalies against what is normal",
+    "average_precision": "the mean precision over recall of anomalies, by the error",
+}
 METRICS_OF_TASK: dict[str, dict[str, str]] = {
     "classification": _OF_CLASSES,
     "multi_label": _OF_LABELS,
     "regression": _OF_VALUES,
     "segmentation": _OF_MASKS,
+    "reconstruction": _OF_RECONSTRUCTIONS,
 }
-"""Of reconstruction and the perceptron their tasks say more: errors and anomaly scores, mistakes."""
+"""Of the perceptron its task says more: mistakes."""

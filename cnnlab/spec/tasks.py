@@ -1,10 +1,13 @@
 """What a spec's `task` may say: what there is to learn. Without it the data decides."""
 
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Union
 
-from pydantic import Field
+from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag
 
-from cnnlab.spec.types import Bool, Fraction, Frozen, NonNegativeFloat, PositiveFloat, PositiveInt, Rate, Str
+from cnnlab.spec.data import ClassName, distinct
+from cnnlab.spec.losses import Loss
+from cnnlab.spec.types import Bool, Fraction, Frozen, Name, NonNegativeFloat, PositiveFloat, PositiveInt, Rate, Str
+from cnnlab.spec.vocabulary import Layers
 
 # Figures of a training epoch and of its validation, which early stopping may watch.
 FIGURES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
@@ -13,9 +16,10 @@ FIGURES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "regression": (("loss", "mae"), ("loss", "mae", "rmse", "r2")),
     "reconstruction": (("loss",), ("loss", "mse", "psnr")),
     "segmentation": (("loss", "accuracy"), ("loss", "accuracy", "mean_iou", "dice")),
-    "perceptron": (("loss", "accuracy"), ("loss", "accuracy", "f1")),
+    "perceptron": (("loss", "accuracy", "errors"), ("loss", "accuracy", "f1")),
+    "heads": (("loss",), ("loss",)),  # and those of each head, behind its name
 }
-LOWER_IS_BETTER = ("loss", "mae", "rmse", "mse")
+LOWER_IS_BETTER = ("loss", "errors", "mae", "rmse", "mse")
 
 
 class ClassificationTask(Frozen):
@@ -56,17 +60,31 @@ class RegressionTask(Frozen):
 
 
 class Corruption(Frozen):
-    """What an input goes through before the network sees it: one of these, drawn anew for every example and step."""
+    """What an input goes through before the network sees it: one of these, drawn anew for every example and step.
 
-    gaussian: PositiveFloat | None = Field(default=None, description="normal noise, in deviations of the data")
-    masking: Rate | None = Field(default=None, description="share of the values that become 0")
-    salt_and_pepper: Rate | None = Field(default=None, description="share that becomes the least or the largest value")
-    patches: Rate | None = Field(default=None, description="share of the squares of `size` positions that become 0")
-    size: PositiveInt = Field(default=4, description="of the side of a patch")
+    In evaluation every example has a draw of its own that stays the same. `masking` and `salt_and_pepper` are those of
+    Vincent et al. 2008 and 2010, `patches` that of He et al. 2022.
+    """
+
+    gaussian: PositiveFloat | None = Field(
+        default=None, description="normal noise, in deviations of the data; with normalize: false in its own units"
+    )
+    masking: Rate | None = Field(default=None, description="share of the values that become 0, black")
+    salt_and_pepper: Rate | None = Field(
+        default=None, description="share that becomes the least or the largest value, 0 or 1 of pixels"
+    )
+    patches: Rate | None = Field(default=None, description="share of the squares that become the data's mean")
+    size: PositiveInt = Field(default=4, description="of the side of a square")
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """Those that are given."""
+        names = ("gaussian", "masking", "salt_and_pepper", "patches")
+        return tuple(name for name in names if getattr(self, name) is not None)
 
 
 class Sparse(Frozen):
-    """A penalty that keeps the code near 0."""
+    """A penalty on the code: `weight` times the sum over its units, of |h|, or of KL(rho || mean activity)."""
 
     penalty: Literal["l1", "kullback_leibler"] = "l1"
     weight: PositiveFloat = 0.001
@@ -74,20 +92,24 @@ class Sparse(Frozen):
 
 
 class ReconstructionTask(Frozen):
-    """The input itself: autoencoders."""
+    """The input itself, normalised as the network gets it: autoencoders. Figures are in the input's own units."""
 
     tags = ("reconstruction",)
     name: Literal["reconstruction"]
-    corruption: Corruption | None = None
+    corruption: Corruption | None = Field(default=None, description="what the network has to undo; default: nothing")
     target: Literal["clean", "noisy"] = Field(
-        default="clean", description="noisy: a second corrupted copy of the input (Noise2Noise)"
+        default="clean", description="of training; noisy: a second corrupted copy of the input (Noise2Noise)"
     )
-    code: Str | None = Field(default=None, description="the layer whose output is the code; default: encoder, or code")
+    hidden_only: Bool = Field(default=False, description="loss and figures count what corruption.patches hid alone")
+    code: Str | None = Field(
+        default=None, description="path of the layer whose output is the code; default: encoder, or code"
+    )
     sparse: Sparse | None = None
     contractive: NonNegativeFloat = Field(
-        default=0.0, description="weight of the squared Frobenius norm of the code's Jacobian"
+        default=0.0,
+        description="times the squared Frobenius norm of the code's Jacobian, the mean of examples (Rifai et al. 2011)",
     )
-    normal: tuple[Str, ...] | None = Field(
+    normal: Annotated[tuple[ClassName, ...], Field(min_length=1), AfterValidator(distinct)] | None = Field(
         default=None, description="classes to train on; the others are the anomalies that the error has to show"
     )
 
@@ -99,6 +121,42 @@ class SegmentationTask(Frozen):
     name: Literal["segmentation"]
 
 
+def named(value: Any) -> Any:
+    """A bare word is a name."""
+    return {"name": value} if isinstance(value, str) else value
+
+
+# What one head of several may learn.
+OF_A_HEAD = (ClassificationTask, MultiLabelTask, RegressionTask, SegmentationTask)
+if TYPE_CHECKING:
+    HeadTask = ClassificationTask | MultiLabelTask | RegressionTask | SegmentationTask
+else:
+    _head_tasks = Annotated[
+        Union[tuple(Annotated[cls, Tag(cls.tags[0])] for cls in OF_A_HEAD)], Discriminator(lambda v: task_tag(v))
+    ]
+    HeadTask = Annotated[
+        _head_tasks,
+        BeforeValidator(named, json_schema_input_type=_head_tasks | Literal[tuple(cls.tags[0] for cls in OF_A_HEAD)]),
+    ]
+
+
+class HeadSpec(Frozen):
+    """One of several heads: what it learns, its layers on top of the trunk, and how much its loss counts."""
+
+    task: HeadTask
+    layers: Layers = Field(description="on what the trunk gives; `classes` are this head's")
+    weight: PositiveFloat = 1.0
+    loss: Loss | None = Field(default=None, description="default: the task's own")
+
+
+class HeadsTask(Frozen):
+    """Several things at once: heads on one trunk, which is the model without its own head."""
+
+    tags = ("heads",)
+    name: Literal["heads"]
+    heads: Annotated[dict[Name, HeadSpec], Field(min_length=1)]
+
+
 TASKS: tuple[type[Frozen], ...] = (
     ClassificationTask,
     MultiLabelTask,
@@ -106,6 +164,7 @@ TASKS: tuple[type[Frozen], ...] = (
     ReconstructionTask,
     SegmentationTask,
     PerceptronTask,
+    HeadsTask,
 )
 
 

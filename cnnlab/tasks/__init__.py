@@ -12,13 +12,19 @@ from cnnlab.spec.schema import Experiment
 from cnnlab.spec.schema import Task as TaskSpec
 from cnnlab.spec.tasks import (
     ClassificationTask,
+    HeadsTask,
     MultiLabelTask,
+    PerceptronTask,
+    ReconstructionTask,
     RegressionTask,
     SegmentationTask,
 )
 from cnnlab.spec.yaml import dotted
 from cnnlab.tasks.classification import Classification
+from cnnlab.tasks.heads import Head, SeveralHeads
 from cnnlab.tasks.multi_label import MultiLabel
+from cnnlab.tasks.perceptron import Perceptron
+from cnnlab.tasks.reconstruction import Reconstruction
 from cnnlab.tasks.regression import Regression
 from cnnlab.tasks.segmentation import Segmentation
 from cnnlab.tasks.task import Task
@@ -32,12 +38,22 @@ _OF_TARGETS = {
 
 def task_of(experiment: Experiment, prepared: Prepared) -> Task:
     """What the spec asks for, or what the data is for where it asks for nothing. Raises SpecError and DataError."""
-    task = made(experiment, describe_task_data(prepared))
-    for path, message in twice(experiment, task.loss, task.name):
-        raise SpecError(message, where=dotted(path))
-    check_mixtures(experiment.data.augment, task.target)
-    if isinstance(task, Regression):
-        task.check_targets(task.targets(prepared.dataset), experiment.data.where, ending=ending(experiment)[1])
+    normalization = {"mean": prepared.mean.tolist(), "std": prepared.std.tolist()}
+    shape, dtype = list(prepared.input_shape), prepared.dataset.x.dtype.name
+    inputs = {"input_shape": shape, "dtype": dtype, "normalization": normalization}
+    task = made(experiment, {**describe_task_data(prepared), **inputs})
+    if isinstance(task, SeveralHeads):
+        ends = [(head.task, head.layers[-1].kind) for head in task.heads]
+    else:
+        ends = [(task, ending(experiment)[1])]
+        for path, message in twice(experiment, task.loss, task.name):
+            raise SpecError(message, where=dotted(path))
+    for part, last in ends:
+        check_mixtures(experiment.data.augment, part.target)
+        if isinstance(part, Regression):
+            part.check_targets(part.targets(prepared.dataset), experiment.data.where, ending=last)
+        if isinstance(part, Reconstruction):
+            part.check_inputs(prepared.dataset.x, experiment.data.where)
     return task
 
 
@@ -51,6 +67,8 @@ def made(experiment: Experiment, data: Mapping[str, Any]) -> Task:
     """The task for data that is described as in a run's data.json. Raises SpecError where it is not for it."""
     classes, targets = tuple(data["classes"]), data.get("targets", {})
     task = experiment.task or _inferred(classes, targets)
+    if isinstance(task, HeadsTask):
+        return _several(experiment, task, data)
     loss = experiment.loss or default_loss(task.name)
     for path, message in misfits(loss, task.name):
         raise SpecError(message, where=dotted(path))
@@ -62,6 +80,9 @@ def made(experiment: Experiment, data: Mapping[str, Any]) -> Task:
                 message = f"task.threshold is {task.threshold:g}, and there are {len(classes)} classes"
                 raise SpecError(message, hint="it is for two")
             return Classification(classes, loss, counts, task.threshold)
+        case PerceptronTask():
+            _need(bool(classes), "the perceptron", "classes", targets)
+            return Perceptron(classes, loss)
         case MultiLabelTask():
             found, examples = _target(targets, "labels", task.name), data["counts"]["train"]
             return MultiLabel(tuple(found["names"]), loss, tuple(found["counts"]), examples, task.threshold)
@@ -72,10 +93,28 @@ def made(experiment: Experiment, data: Mapping[str, Any]) -> Task:
             if not standardize:
                 found = {"mean": [0.0] * len(names), "std": [1.0] * len(names)}
             return Regression(names, loss, tuple(found["mean"]), tuple(found["std"]), task.output)
+        case ReconstructionTask():
+            mean, std = (tuple(data["normalization"][key]) for key in ("mean", "std"))
+            pixels, shape = data["dtype"] == "uint8", tuple(data["input_shape"])
+            scaled = pixels or experiment.data.normalize
+            return Reconstruction(classes, loss, task, shape, mean, std, pixels, scaled, experiment.seed)
         case SegmentationTask():
             found = _target(targets, "mask", task.name)
             return Segmentation(tuple(found["names"]), loss, tuple(found["counts"]))
     raise SpecError(f"no task {task.name}", where="task")
+
+
+def _several(experiment: Experiment, task: HeadsTask, data: Mapping[str, Any]) -> SeveralHeads:
+    """Every head as if it were alone; what is wrong with it is said of its own place."""
+    heads = []
+    for name, head in task.heads.items():
+        alone = experiment.model_copy(update={"task": head.task, "loss": head.loss})
+        try:
+            heads.append(Head(name, made(alone, data), head.weight, head.layers))
+        except SpecError as error:
+            where = f"task.heads.{name}.{error.where or 'task'}"
+            raise SpecError(error.message, where=where, hint=error.hint) from None
+    return SeveralHeads(tuple(heads))
 
 
 def _inferred(classes: tuple[str, ...], targets: Mapping[str, Any]) -> TaskSpec:

@@ -9,6 +9,7 @@ from cnnlab.metrics.confusion import classification_report
 from cnnlab.metrics.multi_label import multi_label_report
 from cnnlab.metrics.predictions import Predictions
 from cnnlab.metrics.ranking import ranking_report
+from cnnlab.metrics.reconstruction import reconstruction_report
 from cnnlab.metrics.regression import regression_report
 from cnnlab.metrics.segmentation import segmentation_report
 from cnnlab.spec.metrics import METRICS_OF_TASK
@@ -36,12 +37,14 @@ def test_every_name_is_one_of_a_report_or_of_the_intervals():
         "multi_label": (resampled.multi_label(TRUTH, CALLED), resampled.ranking(TRUTH, SCORES)),
         "regression": (resampled.regression(SCORES, SCORES + 1),),
         "segmentation": (resampled.masks(np.ones((4, 2, 2), int)),),
+        "reconstruction": (resampled.reconstruction(ONES, 1, ONES), resampled.ranking(TRUTH[:, :1], SCORES[:, :1])),
     }  # fmt: skip
     reported = {
         "classification": keys(agreement_report(np.eye(2), NAMES)) | keys(ranked) | keys(whole),
         "multi_label": keys(multi_label_report(TRUTH, CALLED, NAMES)) | keys(ranked),
         "regression": keys(regression_report(SCORES, SCORES, NAMES)),
         "segmentation": keys(segmentation_report(np.eye(2, dtype=int), NAMES)),
+        "reconstruction": keys(reconstruction_report(ONES, 1, LABELS, NAMES, corrupted_mse=ONES, normal=["a"])),
     }
     assert set(statistics) == set(METRICS_OF_TASK)
     for task, names in METRICS_OF_TASK.items():
