@@ -6,13 +6,14 @@ from cnnlab.spec.data import ArraySource, Csv, ImageFolder, NoData
 from cnnlab.spec.generators import Function
 from cnnlab.spec.losses import Loss, Sum, default_loss, misfits
 from cnnlab.spec.schema import Experiment, LayersModel
-from cnnlab.spec.tasks import RegressionTask
+from cnnlab.spec.tasks import HeadsTask, RegressionTask
 from cnnlab.spec.yaml import Path
 
 Contradictions = Iterator[tuple[Path, str]]
 SQUASHED = ("softmax", "sigmoid")  # layers whose values are probabilities
 _OWN = {"cross_entropy": "softmax", "dice": "softmax", "focal": "softmax", "binary_cross_entropy": "sigmoid"}
 _OF_SCORES = (*_OWN, "hinge", "perceptron")
+_WITH_MORE_TO_SAY = ("reconstruction", "perceptron")  # about the last layer: their own contradictions
 _OF_TARGET = {
     "class": "classification",
     "labels": "multi_label",
@@ -23,6 +24,8 @@ _OF_TARGET = {
 
 def endings(experiment: Experiment) -> Contradictions:
     """Where the spec alone says what is learnt: a loss that is not the task's, an end that the loss has in it."""
+    if isinstance(experiment.task, HeadsTask):  # each head has an end and a loss of its own: spec/heads.py
+        return
     task = experiment.task.name if experiment.task else likely_task(experiment)
     if experiment.task and experiment.loss:
         yield from misfits(experiment.loss, experiment.task.name)
@@ -38,17 +41,20 @@ def endings(experiment: Experiment) -> Contradictions:
 def twice(experiment: Experiment, loss: Loss, task: str | None = None) -> Contradictions:
     """The network's last layer, where its values are probabilities and the loss is of scores."""
     where, last = ending(experiment)
+    if task not in _WITH_MORE_TO_SAY and (sentence := doubled(last, loss, task)):
+        yield where, sentence
+
+
+def doubled(last: str | None, loss: Loss, task: str | None = None) -> str | None:
+    """What is wrong with a last layer of this kind under the loss; None where nothing is."""
     parts = loss.of if isinstance(loss, Sum) else (loss,)
     name = next((part.name for part in parts if part.name in _OF_SCORES), None)
-    if (
-        last not in SQUASHED or name is None or task == "reconstruction"
-    ):  # reconstruction_contradictions has more to say
-        return
+    if last not in SQUASHED or name is None:
+        return None
     own = "sigmoid" if (name, task) == ("focal", "multi_label") else _OWN.get(name)
     if last == own:
-        yield where, f"{name} applies the {last} itself; leave this one out"
-    else:
-        yield where, f"{name} takes scores without bounds, and the {last} keeps them from 0 to 1; leave it out"
+        return f"{name} applies the {last} itself; leave this one out"
+    return f"{name} takes scores without bounds, and the {last} keeps them from 0 to 1; leave it out"
 
 
 def ending(experiment: Experiment) -> tuple[Path, str | None]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from cnnlab.spec.endings import doubled
 from cnnlab.spec.layers import Dense, LayerSpec
 from cnnlab.spec.losses import default_loss, misfits
 from cnnlab.spec.schema import Experiment, LayersModel
@@ -34,8 +35,8 @@ def _head(head: HeadSpec, path: Path) -> Iterator[tuple[Path, str]]:
     for key in ("l1", "l2"):
         if getattr(loss, key):
             yield (*path, "loss", key), f"{key} is of the whole network, and a head is a part; set weight_decay"
-    if head.layers[-1].kind == "softmax":
-        yield (*path, "layers", len(head.layers) - 1), "the loss applies the softmax itself; leave this one out"
+    if sentence := doubled(head.layers[-1].kind, loss, head.task.name):
+        yield (*path, "layers", len(head.layers) - 1), sentence
 
 
 def _of_classes(layer: LayerSpec) -> bool:

@@ -42,13 +42,16 @@ def task_of(experiment: Experiment, prepared: Prepared) -> Task:
     shape, dtype = list(prepared.input_shape), prepared.dataset.x.dtype.name
     inputs = {"input_shape": shape, "dtype": dtype, "normalization": normalization}
     task = made(experiment, {**describe_task_data(prepared), **inputs})
-    if not isinstance(task, SeveralHeads):
+    if isinstance(task, SeveralHeads):
+        ends = [(head.task, head.layers[-1].kind) for head in task.heads]
+    else:
+        ends = [(task, ending(experiment)[1])]
         for path, message in twice(experiment, task.loss, task.name):
             raise SpecError(message, where=dotted(path))
-    for part in [head.task for head in task.heads] if isinstance(task, SeveralHeads) else [task]:
+    for part, last in ends:
         check_mixtures(experiment.data.augment, part.target)
         if isinstance(part, Regression):
-            part.check_targets(part.targets(prepared.dataset), experiment.data.where, ending=ending(experiment)[1])
+            part.check_targets(part.targets(prepared.dataset), experiment.data.where, ending=last)
         if isinstance(part, Reconstruction):
             part.check_inputs(prepared.dataset.x, experiment.data.where)
     return task

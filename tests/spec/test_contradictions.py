@@ -101,6 +101,9 @@ ADD_UP = "data.split: train, validation and test must add up to 1, and add up to
          "model.layers[2]: binary_cross_entropy applies the sigmoid itself; leave this one out"),
         ("model: {layers: [^softmax]}\ntask: segmentation\nloss: {name: sum, of: [dice, cross_entropy]}",
          "model.layers[0]: dice applies the softmax itself; leave this one out"),
+        (HEAD + "model: {layers: [flatten]}\n"
+         "task: {name: heads, heads: {a: {task: classification, layers: [dense: classes, ^sigmoid]}}}",
+         f"task.heads.a.layers[1]: cross_entropy {BOUNDS}"),
         ("model: {layers: [dense: 1, ^tanh]}\ntask: {name: regression, output: tanh}",
          "model.layers[1]: task.output applies the tanh itself; leave this one out"),
         (HEAD + "model: {name: lenet5}\ntask: classification\nloss: ^mean_squared",
