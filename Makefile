@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all lint format bench
+.PHONY: help setup demo course test test-all lint format bench
 
 help:  ## show this
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -20,6 +20,9 @@ setup: $(READY)  ## make .venv, install cnnlab into it, build its kernels
 
 demo: $(READY)  ## train LeNet-5 on the digits and show its tables
 	$(BIN)/cnnlab train experiments/digits/lenet5.yaml
+
+course: $(READY)  ## run every experiment of the course and check its figures
+	$(BIN)/python -m experiments.course
 
 test: $(READY)  ## run the tests (under 6 minutes on two cores)
 	$(BIN)/python -m pytest -n auto -m 'not slow'

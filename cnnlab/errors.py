@@ -16,7 +16,8 @@ class CnnlabError(Exception):
 
     def __str__(self) -> str:
         sentence = f"{self.where}: {self.message}" if self.where else self.message
-        return printable(f"{sentence}; {self.hint}" if self.hint else sentence)
+        sentence = f"{sentence}; {self.hint}" if self.hint else sentence
+        return "\n  ".join(map(printable, sentence.split("\n  ")))  # lists stand on lines of their own, indented
 
 
 class SpecError(CnnlabError):

@@ -30,7 +30,7 @@ def test_every_command_is_documented():
 
 def test_every_target_of_the_makefile_is_documented():
     targets = re.findall(r"^([a-z-]+):.*##", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
-    assert {"help", "setup", "demo", "test", "test-all", "lint", "format", "bench"} == set(targets)
+    assert {"help", "setup", "demo", "course", "test", "test-all", "lint", "format", "bench"} == set(targets)
     for line in LINES:
         if line.startswith("make "):
             assert line.split()[1] in targets

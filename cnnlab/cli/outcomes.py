@@ -10,9 +10,20 @@ from rich.text import Text
 from cnnlab.cli.render import UNBOUNDED, console_for, show, table
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from cnnlab.report.results import Outcome
 
 MATRIX_UP_TO = 20  # classes; beyond, the most frequent confusions are listed
+WORDS = {
+    "matthews_correlation": "Matthews' coefficient",
+    "cohens_kappa": "Cohen's kappa",
+    "roc_auc": "ROC AUC",
+    "mean_iou": "mean IoU",
+    "mean_dice": "mean Dice",
+    "f1": "F1",
+    "r2": "R2",
+}
 ROWS = {
     "multi_label": ("per_label", ("precision", "recall", "f1"), "support"),
     "regression": ("per_target", ("rmse", "mae", "r2", "max_error"), None),
@@ -22,36 +33,48 @@ ROWS = {
 
 def outcome(found: "Outcome") -> None:
     """The tables of a split, and where the rest is."""
-    from cnnlab.metrics.confusion import undefined_notes
-    from cnnlab.metrics.majority import constant_guess
-
     report, console = found.report, console_for(sys.stdout)
-    task = report.get("task", "classification")
     console.print(Text(f"{report['split']}: {report['n']:,} examples, {found.which} step {found.step}{_chosen(found)}"))
-    classifies = "confusion_matrix" in report and "support" in report["per_class"][0]
-    if classifies:
-        show(console, table(("class", "precision", "recall", "f1", "support"), _class_rows(report), foot=3))
-        if guess := constant_guess(report):
-            console.print(Text(f"accuracy misleads here: to say {guess[0]!r} always would reach {guess[1]:.4f}"))
-        for sentence in undefined_notes(report):
-            console.print(Text(sentence))
-    elif task in ROWS or task == "reconstruction":
-        if report.get("per_class") and task == "reconstruction":
-            show(console, _errors(report))
-        elif task in ROWS:
-            show(console, _rows(report, *ROWS[task]))
-        if report.get("undefined"):
-            console.print(Text(f"undefined and in no mean: {', '.join(report['undefined'])}"))
-    if report.get("intervals"):
-        show(console, _figures(report), apart=False)
-    if classifies:
-        show(console, _confusion(report), apart=False)
+    for name, part in report.get("heads", {}).items():
+        console.print(Text(f"\n{name}: {part['task'].replace('_', ' ')}, weight {report['weights'][name]:g}"))
+        _tables(part, console)
+    if "heads" in report:
+        console.print(Text(f"loss {_figure(report['loss'])}, the sum of the heads' by their weights\n"))
+    else:
+        _tables(report, console)
     folder = "eval/" + (report["split"] if found.which == "best" else f"{report['split']}-{found.which}")
     console.print(Text(f"run   {found.run}"))
     console.print(Text(f"look  {found.run}/figures/curves.png"))
     for name in found.pictures:
         console.print(Text(f"      {found.run}/{folder}/{name}"))
     console.print(Text(f"more  cnnlab eval {found.run} --split train"))
+
+
+def _tables(report: dict[str, Any], console: "Console") -> None:
+    """The tables of one task."""
+    from cnnlab.metrics.confusion import undefined_notes
+    from cnnlab.metrics.majority import constant_guess
+
+    task, sentences = report.get("task", "classification"), list[str]()
+    classifies = "confusion_matrix" in report and "support" in report["per_class"][0]
+    if classifies:
+        show(console, table(("class", "precision", "recall", "f1", "support"), _class_rows(report), foot=3))
+        if guess := constant_guess(report):
+            sentences.append(f"accuracy misleads here: to say {guess[0]!r} always would reach {guess[1]:.4f}")
+        sentences += undefined_notes(report)
+    elif task in ROWS or task == "reconstruction":
+        if task in ROWS:
+            show(console, _rows(report, *ROWS[task]))
+        elif report.get("per_class"):
+            show(console, _errors(report))
+        if report.get("undefined"):
+            sentences.append(f"undefined and in no mean: {', '.join(report['undefined'])}")
+    for sentence in sentences:
+        console.print(Text(sentence))
+    if report.get("intervals"):
+        show(console, _figures(report), apart=bool(sentences))
+    if classifies:
+        show(console, _confusion(report), apart=False)
 
 
 def _chosen(found: "Outcome") -> str:
@@ -79,7 +102,7 @@ def _value(report: dict[str, Any], name: str) -> float | None:
 
 def _words(report: dict[str, Any], name: str) -> str:
     macro = "" if name in report and not isinstance(report[name], dict) else "macro "
-    return macro + name.replace("_", " ").replace("roc auc", "ROC AUC")
+    return macro + WORDS.get(name, name.replace("_", " "))
 
 
 def _figure(value: float | None) -> str:

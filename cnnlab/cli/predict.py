@@ -30,7 +30,7 @@ def predict(
     prepare()
     from cnnlab.cli import render
     from cnnlab.errors import SpecError
-    from cnnlab.report.answers import check_name, document, rows, save
+    from cnnlab.report.answers import check_name, document, left_out, rows, save
     from cnnlab.runs import prediction
     from cnnlab.runs.directory import open_run
 
@@ -57,4 +57,6 @@ def predict(
     elif json:
         render.document(document(found, output))
     else:
+        for name in left_out(found):
+            render.note(f"{name} gives a map for every example, which -o answers.npz writes")
         render.text(rows(found, output))

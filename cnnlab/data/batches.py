@@ -1,6 +1,6 @@
 """Batches of one shape, each a function of (seed, epoch, number) alone: resuming needs no state."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -12,13 +12,24 @@ from cnnlab.data.threads import ahead
 
 AHEAD = 2  # batches that are being read while one is worked on
 
+Targets = np.ndarray | Mapping[str, np.ndarray]
+"""What there is to learn of each example: [example, ...], or several of that by their kinds, as in
+`Dataset.targets`."""
+
+
+def taken(targets: Targets, rows: np.ndarray) -> Targets:
+    """The targets of these rows: their places, or True for each that is wanted."""
+    if isinstance(targets, Mapping):
+        return {kind: values[rows] for kind, values in targets.items()}
+    return targets[rows]
+
 
 class Batch(NamedTuple):
     """x [batch, *spatial, channel], uint8 or float32; y [batch, ...], the target; mask [batch], bool, True for an
     example that counts, False for one that only fills up; index [batch], int32, the examples' places in the dataset."""
 
     x: np.ndarray
-    y: np.ndarray
+    y: Targets
     mask: np.ndarray
     index: np.ndarray  # pyright: ignore[reportIncompatibleMethodOverride]  (tuple.index is not needed)
 
@@ -28,7 +39,7 @@ class Coming:
     """A batch whose examples threads are bringing."""
 
     reading: Reading
-    y: np.ndarray
+    y: Targets
     mask: np.ndarray
     index: np.ndarray
 
@@ -82,7 +93,7 @@ def epoch_order(prepared: Prepared, seed: int, epoch: int) -> np.ndarray:
 
 
 def training_batch(
-    prepared: Prepared, order: np.ndarray, i: int, batch_size: int, targets: np.ndarray | None = None
+    prepared: Prepared, order: np.ndarray, i: int, batch_size: int, targets: Targets | None = None
 ) -> Batch:
     """The `i`-th batch of an epoch, always `batch_size` rows; its y out of `targets` [example, ...], or the classes.
 
@@ -94,7 +105,7 @@ def training_batch(
 
 
 def training_batches(
-    prepared: Prepared, order: np.ndarray, first: int, batch_size: int, targets: np.ndarray | None = None
+    prepared: Prepared, order: np.ndarray, first: int, batch_size: int, targets: Targets | None = None
 ) -> Iterator[Coming]:
     """The batches of an epoch from number `first` on, as `training_batch` makes them, the next ones on their way.
 
@@ -112,7 +123,7 @@ def epoch_places(prepared: Prepared, order: np.ndarray, batch_size: int) -> tupl
 
 
 def evaluation_batches(
-    prepared: Prepared, split: str, batch_size: int, targets: np.ndarray | None = None
+    prepared: Prepared, split: str, batch_size: int, targets: Targets | None = None
 ) -> Iterator[Batch]:
     """All batches of a split in the order of its indices, the last one filled up and masked; as evaluation sees them,
     and the `targets` are to be too."""
@@ -135,9 +146,9 @@ def share(rows: np.ndarray, process: int, processes: int) -> np.ndarray:
     return rows[..., process * part : (process + 1) * part]
 
 
-def _begin(x: Any, y: np.ndarray, indices: np.ndarray, i: int, batch_size: int) -> Coming:
+def _begin(x: Any, y: Targets, indices: np.ndarray, i: int, batch_size: int) -> Coming:
     (index,), (mask,) = _places(indices, np.array([i]), batch_size)
-    return Coming(reading(x, index), y[index], mask, index)
+    return Coming(reading(x, index), taken(y, index), mask, index)
 
 
 def _places(indices: np.ndarray, batches: np.ndarray, batch_size: int) -> tuple[np.ndarray, np.ndarray]:

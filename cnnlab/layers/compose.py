@@ -119,3 +119,15 @@ class Branches(nnx.Module):
             shapes = ", ".join(show(part.shape[1:]) for part in parts)
             raise ShapeError(f"the branches give maps that do not fit together: {shapes}")
         return jnp.concatenate(parts, -1) if self.join == "concat" else reduce(operator.add, parts)
+
+
+class Fork(nnx.Module):
+    """The same input through several parts, each one's output under its name: the heads of a network."""
+
+    def __init__(self, parts: Mapping[str, nnx.Module]):
+        self.order = tuple(parts)
+        for name, part in parts.items():
+            setattr(self, name, part)
+
+    def __call__(self, x: Array, mode: Mode = EVALUATION) -> dict[str, Array]:
+        return {name: getattr(self, name)(x, mode.child(i)) for i, name in enumerate(self.order)}

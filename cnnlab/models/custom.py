@@ -16,14 +16,19 @@ from cnnlab.spec.vocabulary import Branches, CropConcat, Repeat, Residual
 
 
 def from_layers(
-    layers: tuple[LayerSpec, ...], input_shape: tuple[int, ...], classes: int | None, *, init: Initializer
+    layers: tuple[LayerSpec, ...],
+    input_shape: tuple[int, ...],
+    classes: int | None,
+    *,
+    init: Initializer,
+    path: str = "model.layers",
 ) -> compose.Sequential:
     """A Sequential of the entries, [batch, *space, channel] to [batch, classes].
 
-    `classes` is what the word stands for; what the end has to be, the task says. Raises ShapeError with the entry's
-    path and the map that it cannot take.
+    `classes` is what the word stands for, `path` where the entries are in the spec; what the end has to be, the task
+    says. Raises ShapeError with the entry's path and the map that it cannot take.
     """
-    return _Builder(classes, init).stack(layers, input_shape, "model.layers").build()
+    return _Builder(classes, init).stack(layers, input_shape, path).build()
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ class UNet(nnx.Module):
     The contracting path: `down1`, `down2`, ... `bottom`, each two 3x3 convolutions, from the second on behind a
     2x2 maximum. The expansive path: `upsample1` doubles the map below level 1 and halves its channels, the map
     of `down1` cropped to the same size comes before it in the channels, and `up1` is two convolutions again.
-    Last a 1x1 convolution, `head`.
+    Last a 1x1 convolution, `head`; where several heads stand there, their outputs come by name.
 
     `padding`: "valid" as in the paper, the output smaller by 12 * 2^depth - 8; "same" keeps the size.
     `upsampling`: "conv_transpose", the paper's 2x2 up-convolution; "nearest" and "bilinear" have no weights, and
@@ -69,7 +69,7 @@ class UNet(nnx.Module):
             setattr(self, f"up{level}", _convolutions(style, 2 * features, features, padding))
         self.head = style.conv(width, classes, 1, bias=True)
 
-    def __call__(self, x: Map, mode: Mode = EVALUATION) -> Float[Array, "batch *new_space classes"]:
+    def __call__(self, x: Map, mode: Mode = EVALUATION) -> Float[Array, "batch *new_space classes"] | dict[str, Array]:
         skips: list[Array] = []
         for level in self.levels:
             x = getattr(self, f"down{level}")(x, mode.child(level))
@@ -78,7 +78,7 @@ class UNet(nnx.Module):
         for level in reversed(self.levels):
             x = getattr(self, f"upsample{level}")(x)
             x = getattr(self, f"up{level}")(crop_concat(skips.pop(), x), mode.child(len(self.levels) + level))
-        return self.head(x)
+        return self.head(x, mode.child(2 * len(self.levels) + 1))
 
 
 def _convolutions(

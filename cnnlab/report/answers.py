@@ -20,51 +20,79 @@ def check_name(path: Path) -> None:
 
 
 def save(path: Path, answers: Answers, output: Output) -> None:
-    """An .npz file: the values under the output's name [example, ...], `files`, `indices` and `classes`; of
-    reconstructions `mse` too."""
+    """An .npz file: the values under the output's name [example, ...], `files`, `indices` and `classes`.
+
+    Of several heads `<head>/<output>` and `<head>/classes`, of reconstructions `mse` too.
+    """
     check_name(path)
     buffer = io.BytesIO()
-    arrays = {output: answers.values, "files": np.array(answers.files), "indices": np.array(answers.indices)}
+    arrays = {"files": np.array(answers.files), "indices": np.array(answers.indices)}
     if answers.mse is not None:
         arrays["mse"] = answers.mse
-    np.savez(buffer, **arrays, classes=np.array(answers.classes))  # type: ignore[arg-type]
+    for name, part in (answers.heads or {"": answers}).items():
+        prefix = f"{name}/" if name else ""
+        arrays |= {f"{prefix}{output}": part.values, f"{prefix}classes": np.array(part.classes)}
+    np.savez(buffer, **arrays)  # type: ignore[arg-type]
     write_atomically(path, buffer.getvalue())
 
 
 def document(answers: Answers, output: Output | None) -> list[dict[str, Any]]:
-    """A row an example: its class and probability, of reconstructions the error, or with `output` all its values."""
-    keys = zip(answers.files, answers.indices, strict=True)
-    if output is not None:
-        return [
-            {"file": file, "index": index, output: values.tolist()}
-            for (file, index), values in zip(keys, answers.values, strict=True)
-        ]
-    if answers.mse is not None:
-        return [
-            {"file": file, "index": index, "mse": mse}
-            for (file, index), mse in zip(keys, answers.mse.tolist(), strict=True)
-        ]
-    return [
-        {"file": file, "index": index, "class": name, "probability": probability}
-        for (file, index), (name, probability) in zip(keys, _best(answers), strict=True)
+    """A row an example: its class and probability, its values, or a reconstruction's error; with `output` all values.
+
+    Heads by their names.
+    """
+    rows: list[dict[str, Any]] = [
+        {"file": file, "index": index} for file, index in zip(answers.files, answers.indices, strict=True)
     ]
+    for name, part in answers.heads.items():
+        for row, said in zip(rows, _said(part, output), strict=True):
+            row[name] = said
+    if not answers.heads:
+        rows = [row | said for row, said in zip(rows, _said(answers, output), strict=True)]
+    return rows
+
+
+def _said(answers: Answers, output: Output | None) -> list[dict[str, Any]]:
+    """What one task says of each example."""
+    if output is not None:
+        return [{output: values.tolist()} for values in answers.values]
+    if answers.mse is not None:
+        return [{"mse": mse} for mse in answers.mse.tolist()]
+    if answers.values.ndim == 2 and not answers.one_of:
+        return [dict(zip(answers.classes, values, strict=True)) for values in answers.values.tolist()]
+    return [{"class": name, "probability": probability} for name, probability in _best(answers)]
+
+
+def left_out(answers: Answers) -> tuple[str, ...]:
+    """The heads of several whose answers are maps, which are no columns of CSV."""
+    there = tuple(name for name, part in answers.heads.items() if part.values.ndim != 2)
+    return there if len(there) < len(answers.heads) else ()
 
 
 def rows(answers: Answers, output: Output | None) -> str:
     """The same as CSV. Raises DataError for values that are no list of numbers an example."""
     keys = list(zip(answers.files, answers.indices, strict=True))
+    parts = {name: part for name, part in answers.heads.items() if name not in left_out(answers)}
+    tables = [(f"{name} ", *_columns(part, output)) for name, part in parts.items()]
+    if not tables:
+        tables = [("", *_columns(answers, output))]
+    head = [f"{prefix}{column}" for prefix, columns, _ in tables for column in columns]
+    cells = [[cell for row in each for cell in row] for each in zip(*(found for *_, found in tables), strict=True)]
+    return csv_text([["file", "index", *head], *([*key, *row] for key, row in zip(keys, cells, strict=True))])
+
+
+def _columns(answers: Answers, output: Output | None) -> tuple[list[str], list[Any]]:
+    """The names of columns, and a row of cells for each example."""
     if output is None and answers.mse is not None:
-        head, found = ["mse"], [[mse] for mse in answers.mse.tolist()]
-    elif output is None:
-        head, found = ["class", "probability"], _best(answers)
-    else:
-        if answers.values.ndim != 2:
-            message = f"the {output} of an example are {show(answers.values.shape[1:])}, and a line of CSV is a vector"
-            raise DataError(message, hint="write them to a file with -o values.npz")
-        numbered = [str(i) for i in range(answers.values.shape[1])]
-        named = output in ("logits", "probabilities") and len(answers.classes) == len(numbered)
-        head, found = list(answers.classes if named else numbered), answers.values.tolist()
-    return csv_text([["file", "index", *head], *([*key, *row] for key, row in zip(keys, found, strict=True))])
+        return ["mse"], [[mse] for mse in answers.mse.tolist()]
+    if output is None and (answers.one_of or answers.values.ndim != 2):
+        return ["class", "probability"], _best(answers)
+    if answers.values.ndim != 2:
+        message = f"the {output} of an example are {show(answers.values.shape[1:])}, and a line of CSV is a vector"
+        raise DataError(message, hint="write them to a file with -o values.npz")
+    numbered = [str(i) for i in range(answers.values.shape[1])]
+    named = output in (None, "logits", "probabilities") and len(answers.classes) == len(numbered)
+    return list(answers.classes if named else numbered), answers.values.tolist()
 
 
 def _best(answers: Answers) -> list[tuple[str, float]]:

@@ -66,7 +66,7 @@ def curves_png(history: Sequence[dict[str, Any]], best_epoch: int | None, figure
         figure.set_layout_engine("constrained", w_pad=0.1, h_pad=0.06, wspace=0.03)
         (loss, other), (rate, speed) = figure.subplots(2, 2, sharex=True, height_ratios=[4, 1])
         _train_and_validation(loss, "loss", history, best_epoch, "{:.4g}".format)
-        share = figure_name in SHARES
+        share = figure_name.rpartition("/")[2] in SHARES
         form = _percent if share else "{:.4g}".format
         _train_and_validation(other, figure_name, history, best_epoch, form)
         _small_curve(rate, "learning rate", history, "learning_rate")

@@ -33,7 +33,7 @@ What `model: {name: ...}` can be, with the paper's input and classes and every o
 count convolutions and matrix products, as fvcore does. The receptive field, in pixels, is that of the last layer with
 a bounded one; behind a squeeze-excitation gate or a dense layer every position sees the whole input.
 
-`cnnlab list models` shows the options; `cnnlab list models --figures > experiments/README.md` writes this file.
+`cnnlab list models` shows the options, `cnnlab list models --figures` writes this table.
 
 | name | input | classes | parameters | multiply-adds | receptive field | stride |
 |---|---|---:|---:|---:|---:|---:|

@@ -1,6 +1,6 @@
 """What a run comes to: tables and pictures of its splits, written to the run and handed to who shows them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from cnnlab.files import write_atomically
@@ -9,7 +9,7 @@ from cnnlab.report.pictures import pictures
 from cnnlab.runs import history
 from cnnlab.runs.evaluation import Restored, evaluate_split, with_state
 from cnnlab.runs.training import Started, set_status
-from cnnlab.train.stopping import watched
+from cnnlab.train.stopping import ERRORS, ending, watched
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,8 @@ def finish(started: Started) -> Outcome:
     run, prepared = started.run, started.prepared
     restored = with_state(run, started.experiment, prepared, started.program, "best")
     splits = [name for name in ("validation", "test") if name in prepared.splits] or ["train"]
-    outcome = [evaluate(restored, split, "best") for split in splits][-1]
+    # Intervals and all pictures are of the split that the run is told by; `eval` makes those of the others.
+    outcome = [evaluate(restored, split, "best", brief=split != splits[-1]) for split in splits][-1]
     rows = history.read(run.history)
     best = history.best_row(run.history, started.stopping)
     write_atomically(
@@ -49,16 +50,21 @@ def finish(started: Started) -> Outcome:
         curves_png(rows, None if best is None else int(best["epoch"]), started.program.task.curve),
     )
     chosen = {"epoch": restored.checkpoint.epoch, "step": restored.checkpoint.step, "by": started.stopping.metric}
-    reason = None if len(rows) == started.experiment.train.epochs else f"early stopping on {started.stopping.metric}"
+    reason = ending(rows, started.stopping, started.experiment.train.epochs)
     set_status(run, "finished", reason, epochs=len(rows), best=chosen)
+    if reason is not None and ERRORS in rows[-1]:  # what the rule came to is worth a line
+        outcome = replace(outcome, notes=(*outcome.notes, reason))
     return outcome
 
 
-def evaluate(restored: Restored, split: str, which: str) -> Outcome:
-    """Evaluate one split of a restored run; its tables and pictures go to eval/<split>/."""
+def evaluate(restored: Restored, split: str, which: str, *, brief: bool = False) -> Outcome:
+    """Evaluate one split of a restored run; its tables and pictures go to eval/<split>/.
+
+    `brief`: without intervals, and the first picture alone.
+    """
     run, experiment = restored.run, restored.experiment
-    report, found = evaluate_split(restored, split, which)
-    drawn = pictures(restored.program.task, report, found)
+    report, found = evaluate_split(restored, split, which, brief=brief)
+    drawn = pictures(restored.program.task, report, found, brief=brief)
     for name, picture in drawn.items():
         write_atomically(run.evaluation(split, which) / name, picture)
     stopping = watched(experiment.train, has_validation="validation" in restored.prepared.splits)

@@ -10,7 +10,6 @@ from cnnlab import kernels
 from cnnlab.errors import SpecError
 from cnnlab.layers.initialize import Initializer
 from cnnlab.layers.windows import show
-from cnnlab.models import build
 from cnnlab.receptive_field.effective import Change, EffectiveField, effective_field
 from cnnlab.runs.directory import Run, open_run
 from cnnlab.runs.network import Network
@@ -18,6 +17,7 @@ from cnnlab.runs.pretrained import load_weights
 from cnnlab.runs.weights import run_weights
 from cnnlab.trace.walk import trace
 from cnnlab.train.state import from_named, named_leaves, split
+from cnnlab.weights.fork import network_for
 from cnnlab.weights.match import Weights
 
 INPUTS = 32
@@ -67,7 +67,7 @@ def initial_model(network: Network, index: int = 0) -> nnx.Module:
     seed = experiment.seed
     if index:
         seed = int(np.random.SeedSequence((seed, index)).generate_state(1, np.uint64)[0])
-    model = build(experiment.model, shape, experiment.model.classes, init=Initializer(seed))
+    model = network_for(experiment.model, shape, network.task, init=Initializer(seed))
     if experiment.model.weights is None:
         return model
     return _with(model, load_weights(experiment.model, model, shape), shape)

@@ -12,7 +12,6 @@ from cnnlab.data.prepare import Prepared
 from cnnlab.errors import DataError, SpecError
 from cnnlab.layers.initialize import Initializer
 from cnnlab.layers.recompute import has_blocks
-from cnnlab.models import build
 from cnnlab.receptive_field.fields import fields
 from cnnlab.receptive_field.report import Report
 from cnnlab.runs.directory import open_run
@@ -20,15 +19,17 @@ from cnnlab.runs.pretrained import prepare_experiment
 from cnnlab.spec.load import load
 from cnnlab.spec.schema import Experiment, NoData
 from cnnlab.tasks import made, task_of
+from cnnlab.tasks.heads import SeveralHeads
 from cnnlab.tasks.task import Task
 from cnnlab.trace.cost import LayerCost, cost, totals
 from cnnlab.trace.walk import Traced, trace
 from cnnlab.train.freeze import Trainable, trainable
+from cnnlab.weights.fork import network_for
 
 
 @dataclass(frozen=True)
 class Network:
-    """The model and its trace; `prepared` where the spec's data was read."""
+    """The model and its trace; `prepared` where the spec's data was read; what it learns, or how many classes."""
 
     experiment: Experiment
     model: nnx.Module
@@ -36,6 +37,7 @@ class Network:
     training: Trainable
     notes: tuple[str, ...] = ()
     prepared: Prepared | None = None
+    task: Task | int | None = None
 
     def costs(self) -> tuple[LayerCost, ...]:
         return cost(self.traced, self.model)
@@ -71,8 +73,7 @@ def network(
 
     A `task` has its outputs and says whether the network's are right; without data a number of classes may be known.
     """
-    outputs = task.outputs if isinstance(task, Task) else task
-    model = build(experiment.model, input_shape, outputs, init=Initializer())
+    model = network_for(experiment.model, input_shape, task, init=Initializer())
     traced, training = trace(model, input_shape), trainable(experiment, model)
     if experiment.train.remat and not has_blocks(model):
         hint = "leave it out, or put layers into residual, branches or repeat"
@@ -80,7 +81,7 @@ def network(
     if isinstance(task, Task):
         task.check(traced.output_shape, input_shape)
         notes = (*notes, *task.check_network(model, input_shape))
-    return Network(experiment, model, traced, training, notes, prepared)
+    return Network(experiment, model, traced, training, notes, prepared, task)
 
 
 def find_network(target: Path, overrides: list[str], shape: tuple[int, ...] | None) -> Network:
@@ -93,7 +94,7 @@ def find_network(target: Path, overrides: list[str], shape: tuple[int, ...] | No
         data, experiment = run.read_json(run.data), load(run.resolved, begun=True)
         task = made(experiment, data)
         if shape is not None:
-            return network(_without_input(experiment), shape, task.outputs)
+            return network(_without_input(experiment), shape, _whatever_size(task))
         return network(_without_input(experiment), tuple(data["input_shape"]), task)
     experiment = load(target, overrides)
     model = experiment.model
@@ -115,6 +116,11 @@ def find_network(target: Path, overrides: list[str], shape: tuple[int, ...] | No
     if shape is not None:
         return network(_without_input(experiment), shape, task, prepared.notes, prepared)
     return network(experiment, prepared.input_shape, task, prepared.notes, prepared)
+
+
+def _whatever_size(task: Task) -> Task | int:
+    """What the network of a task is built by; nobody asks whether another size of input still suits it."""
+    return task if isinstance(task, SeveralHeads) else task.outputs
 
 
 def example(network: Network, file: Path | None) -> np.ndarray | None:

@@ -1,7 +1,7 @@
 """What a network says of files that belong to no run's data: logits, probabilities or features."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -29,6 +29,7 @@ from cnnlab.runs.weights import (
 from cnnlab.spec.data import decoder_of, with_own_decoder
 from cnnlab.spec.load import load
 from cnnlab.tasks import made
+from cnnlab.tasks.heads import SeveralHeads
 from cnnlab.tasks.reconstruction import CODES, Reconstruction
 from cnnlab.tasks.task import Task
 from cnnlab.train.precision import forward, inference
@@ -41,6 +42,8 @@ from cnnlab.weights.preprocessing import Preprocessing
 PUBLISHED_INPUT = (224, 224, 3)
 Output = Literal["logits", "probabilities", "features", "reconstruction", "code"]
 BATCH = 32
+Named = dict[str, np.ndarray]  # outputs [example, ...] by the heads' names
+ALONE = ""  # the name of a network's one output
 
 
 @dataclass(frozen=True)
@@ -68,7 +71,8 @@ class Predictor:
 class Answers:
     """One row an example: its file, its place there, and the network's values [example, ...]; notes on the weights.
 
-    mse: of reconstructions, the mean squared error of each example in its own units.
+    With `one_of` the values are of classes, of which one holds. Of several heads there are answers by name, and no
+    `values` beside them. mse: of reconstructions, the mean squared error of each example in its own units.
     """
 
     files: list[str]
@@ -76,6 +80,8 @@ class Answers:
     values: np.ndarray
     classes: tuple[str, ...]
     notes: tuple[str, ...] = ()
+    one_of: bool = True
+    heads: Mapping[str, "Answers"] = field(default_factory=dict)
     mse: np.ndarray | None = None
 
 
@@ -87,7 +93,7 @@ def of_run(run: Run, checkpoint: str) -> Predictor:
     assert description.classes is not None
     shape = tuple(data["input_shape"])
     task = made(experiment, data)
-    make = partial(bare, experiment.model, classes=task.outputs)
+    make = partial(bare, experiment.model, classes=task)
     crop = shape[:-1] if cropped(data) else None
     decoder = decoder_of(with_own_decoder(experiment.data))
     whole = shape if crop is None else (*data["evaluation"]["resize"], shape[-1])
@@ -136,22 +142,32 @@ def predict(predictor: Predictor, paths: Sequence[Path], output: Output) -> Answ
     _check_output(predictor.task, output)
     inputs = [predictor.read(path) for path in paths]
     weights, notes = predictor.load()
-    answers: list[np.ndarray] = []
-    forwards: dict[tuple[int, ...], Callable[[np.ndarray], np.ndarray]] = {}
+    answers: list[Named] = []
+    forwards: dict[tuple[int, ...], Callable[[np.ndarray], Named]] = {}
     for path, x in zip(paths, inputs, strict=True):
         if x.shape[1:] not in forwards:
             network = predictor.make(x.shape[1:])
             forwards[x.shape[1:]] = _forward(predictor, network, weights, x.shape[1:], output, str(path))
         answers.append(_in_batches(forwards[x.shape[1:]], x))
-    if len({values.shape[1:] for values in answers}) > 1:
-        shapes = ", ".join(sorted({show(values.shape[1:]) for values in answers}))
-        raise DataError(f"the files give {output} of different shapes: {shapes}", hint="predict them one by one")
+    for name in answers[0]:
+        if len(found := {show(values[name].shape[1:]) for values in answers}) > 1:
+            message = f"the files give {output} of different shapes: {', '.join(sorted(found))}"
+            raise DataError(message, hint="predict them one by one")
     files_of = [str(path) for path, x in zip(paths, inputs, strict=True) for _ in x]
     indices = [i for x in inputs for i in range(len(x))]
-    mse = None
-    if output == "reconstruction" and isinstance(task := predictor.task, Reconstruction):
-        mse = np.concatenate([task.errors(x, found) for x, found in zip(inputs, answers, strict=True)])
-    return Answers(files_of, indices, np.concatenate(answers), predictor.classes, notes, mse)
+    joined = {name: np.concatenate([values[name] for values in answers]) for name in answers[0]}
+    task = predictor.task
+    if ALONE in joined:
+        one_of, mse = task is None or task.one_of, None
+        if output == "reconstruction" and isinstance(task, Reconstruction):
+            mse = np.concatenate([task.errors(x, found[ALONE]) for x, found in zip(inputs, answers, strict=True)])
+        return Answers(files_of, indices, joined[ALONE], predictor.classes, notes, one_of, mse=mse)
+    assert isinstance(task, SeveralHeads)
+    parts = {
+        head.name: Answers(files_of, indices, joined[head.name], head.task.names, (), head.task.one_of)
+        for head in task.heads
+    }
+    return Answers(files_of, indices, np.zeros((len(files_of), 0)), (), notes, heads=parts)
 
 
 def _check_output(task: Task | None, output: Output) -> None:
@@ -165,7 +181,7 @@ def _check_output(task: Task | None, output: Output) -> None:
 
 def _forward(
     predictor: Predictor, network: nnx.Module, weights: Weights, shape: tuple[int, ...], output: Output, where: str
-) -> Callable[[np.ndarray], np.ndarray]:
+) -> Callable[[np.ndarray], Named]:
     """x [batch, *space, channel] to the output [batch, ...], compiled. Raises DataError if examples do not fit."""
     kernels.enable()
     if output == "features":
@@ -181,13 +197,13 @@ def _forward(
     params, stats = (from_named(weights, tree) for tree in (params, stats))
 
     @partial(jax.jit, compiler_options=kernels.compiler_options())
-    def answer(params: Any, stats: Any, x: jax.Array) -> jax.Array:
+    def answer(params: Any, stats: Any, x: jax.Array) -> dict[str, jax.Array]:
         y = forward(nnx.merge(graph, params, stats), x, predictor.precision, inference())
         if output == predictor.output:
-            return jax.nn.softmax(y) if predictor.task is None else predictor.task.answer(y)
-        return y
+            y = jax.nn.softmax(y) if predictor.task is None else predictor.task.answer(y)
+        return y if isinstance(y, dict) else {ALONE: y}
 
-    return lambda x: np.asarray(answer(params, stats, x))
+    return lambda x: {name: np.asarray(values) for name, values in answer(params, stats, x).items()}
 
 
 def _encoder(task: Reconstruction, network: nnx.Module) -> nnx.Module:
@@ -198,15 +214,15 @@ def _encoder(task: Reconstruction, network: nnx.Module) -> nnx.Module:
     return encoder
 
 
-def _in_batches(forward: Callable[[np.ndarray], np.ndarray], x: np.ndarray) -> np.ndarray:
+def _in_batches(forward: Callable[[np.ndarray], Named], x: np.ndarray) -> Named:
     """All of x through the function, in batches of one size, so that it is compiled once."""
     size = min(BATCH, len(x))
     parts = []
     for start in range(0, len(x), size):
         rows = x[start : start + size]
         padded = np.concatenate([rows, np.zeros((size - len(rows), *rows.shape[1:]), rows.dtype)])
-        parts.append(forward(padded)[: len(rows)])
-    return np.concatenate(parts)
+        parts.append({name: values[: len(rows)] for name, values in forward(padded).items()})
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
 def _read(path: Path, before: Preprocessing | None, weights: str) -> np.ndarray:

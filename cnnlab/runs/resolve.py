@@ -33,8 +33,9 @@ def resolve(experiment: Experiment, prepared: Prepared, task: Task) -> Experimen
         update["batch_size"] = min(experiment.data.batch_size, prepared.counts["train"])
     data = experiment.data.model_copy(update=update)
     check_updates(experiment, steps_per_epoch(prepared.counts["train"], data.batch_size))
-    filled = {"task": experiment.task or inferred(prepared), "loss": task.loss}
-    sizes: dict[str, Any] = {"input": prepared.input_shape, "classes": task.outputs if task.outputs > 1 else None}
+    filled = {"task": experiment.task or inferred(prepared), "loss": getattr(task, "loss", None)}
+    classes = task.classes if (task.classes or 0) > 1 else None
+    sizes: dict[str, Any] = {"input": prepared.input_shape, "classes": classes}
     model = experiment.model
     model = model.model_copy(update={key: size for key, size in sizes.items() if getattr(model, key) is None})
     return experiment.model_copy(update={**filled, "data": data, "model": model})

@@ -13,7 +13,7 @@ from cnnlab.runs.directory import Run
 from cnnlab.spec.train import EarlyStopping, Train
 from cnnlab.train import checkpoint
 from cnnlab.train.state import State
-from cnnlab.train.stopping import best_epoch, exhausted
+from cnnlab.train.stopping import best_epoch, is_over
 
 SECONDS = 5.0  # short epochs would spend a fifth of their time on checkpoints
 
@@ -77,7 +77,7 @@ class Saver:
         self.writer.shutdown()
 
     def _due(self, rows: list[dict[str, float]]) -> bool:
-        if len(rows) == self.train.epochs or exhausted(rows, self.stopping):
+        if len(rows) == self.train.epochs or is_over(rows, self.stopping):
             return True
         if self.train.checkpoint_every is not None:
             return len(rows) % self.train.checkpoint_every == 0

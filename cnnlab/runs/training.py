@@ -12,7 +12,6 @@ from cnnlab.data.prepare import Prepared, describe, splits_csv
 from cnnlab.errors import Diverged, Interrupted, RunError
 from cnnlab.files import write_atomically
 from cnnlab.layers.initialize import Initializer
-from cnnlab.models import build
 from cnnlab.runs import history
 from cnnlab.runs.directory import Run
 from cnnlab.runs.environment import environment
@@ -28,7 +27,8 @@ from cnnlab.train import checkpoint
 from cnnlab.train.loop import EpochEnd, Progress, Stopped, fit
 from cnnlab.train.state import State
 from cnnlab.train.step import Program, Sizes, compile_program
-from cnnlab.train.stopping import exhausted, watched
+from cnnlab.train.stopping import is_over, watched
+from cnnlab.weights.fork import network_for
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,8 @@ def _check_same(run: Run, experiment: Experiment, prepared: Prepared) -> None:
     """Raises RunError that names the first setting in which the run differs, or that the data does."""
     before = _flat(load(run.resolved, begun=True).model_dump(mode="json"))
     now = _flat(experiment.model_dump(mode="json"))
-    for key in sorted({*before, *now}):
+    unsaid = {key for key in {*before, *now} if key.split(".")[0] == "task" and "task" in before}  # by an older run
+    for key in sorted({*before, *now} - unsaid):
         if before.get(key) != now.get(key):
             message = f"was begun with {key} = {before.get(key)!r}, and the spec says {now.get(key)!r}"
             raise RunError(message, where=str(run.path), hint="a resumed run takes the same spec; start a new one")
@@ -146,7 +147,7 @@ def first_state(experiment: Experiment, prepared: Prepared, program: Program) ->
     """The state before the first step: drawn from the seed, or with the weights that the spec names."""
     if experiment.model.weights is None:
         return program.initial_state
-    network = build(experiment.model, prepared.input_shape, program.task.outputs, init=Initializer())
+    network = network_for(experiment.model, prepared.input_shape, program.task, init=Initializer())
     weights = load_weights(experiment.model, network, prepared.input_shape)
     return program.placed(with_weights(program.host_state, weights))
 
@@ -186,7 +187,7 @@ def train(started: Started, signals: StopSignals) -> Generator[Progress | EpochE
     asked = signals.asked_to_stop
     try:
         saver.begin(started.state, started.epoch)
-        if rows and exhausted(rows, stopping):
+        if rows and is_over(rows, stopping):
             return
         for event in fit(started.program, experiment, started.prepared, started.state, started.epoch, asked):
             if isinstance(event, EpochEnd):
@@ -197,7 +198,7 @@ def train(started: Started, signals: StopSignals) -> Generator[Progress | EpochE
                     run.write_log(f"note: {note}")
                 saver.epoch_ended(rows, event.state)
             yield event
-            if isinstance(event, EpochEnd) and exhausted(rows, stopping):
+            if isinstance(event, EpochEnd) and is_over(rows, stopping):
                 break
         saver.settle()
     except Diverged as diverged:

@@ -12,19 +12,22 @@ import numpy as np
 from flax import nnx
 
 from cnnlab.data.crop import cropped
-from cnnlab.errors import DataError, SpecError
+from cnnlab.errors import DataError, RunError, SpecError
 from cnnlab.layers.initialize import Initializer
 from cnnlab.layers.windows import ShapeError, show
-from cnnlab.models import PUBLISHED_CLASSES, TORCH_NAMES, build
+from cnnlab.models import PUBLISHED_CLASSES, TORCH_NAMES
 from cnnlab.runs.directory import Run, open_run
 from cnnlab.runs.evaluation import load_state
 from cnnlab.spec.load import load, parse
 from cnnlab.spec.schema import LayersModel, ModelSpec, Npz
+from cnnlab.spec.tasks import HeadsTask
+from cnnlab.tasks.task import Task
 from cnnlab.trace.walk import trace
 from cnnlab.train.state import State, named_leaves
 from cnnlab.train.step import Sizes, compile_program
 from cnnlab.weights import files
 from cnnlab.weights.files import Description
+from cnnlab.weights.fork import network_for
 from cnnlab.weights.head import head_of
 from cnnlab.weights.match import Weights, matched
 from cnnlab.weights.names import OURS, counters, schemes, tensors
@@ -154,10 +157,10 @@ def description_model(description: Description) -> ModelSpec:
     return parse(f"model: {json.dumps(dict(description.model))}", "model").model  # YAML takes JSON
 
 
-def bare(model: ModelSpec, shape: tuple[int, ...], classes: int | None) -> nnx.Module:
+def bare(model: ModelSpec, shape: tuple[int, ...], classes: Task | int | None) -> nnx.Module:
     """The network with shapes and no weights, whatever its spec says of input and classes."""
     free = model.model_copy(update={"input": None, "classes": None})
-    return build(free, shape, classes, init=Initializer())  # type: ignore[arg-type]
+    return network_for(free, shape, classes, init=Initializer())  # type: ignore[arg-type]
 
 
 def sized_by_head(
@@ -195,6 +198,9 @@ def _as_written(model: LayersModel, shape: tuple[int, ...]) -> tuple[nnx.Module,
 
 def export_weights(path: Path, checkpoint: str, output: Path) -> dict[str, Any]:
     """Write a run's weights under torch's names and in its layout. Raises RunError."""
+    if isinstance(load(open_run(path).resolved, begun=True).task, HeadsTask):
+        hint = "its checkpoints hold them; 'model.weights' of a spec takes the run"
+        raise RunError("several heads have no names in torch", where=str(path), hint=hint)
     weights, description, _ = run_weights(open_run(path), checkpoint)
     model = description_model(description)
     shape = model.input

@@ -3,11 +3,15 @@
 from collections.abc import Iterator
 
 from cnnlab.spec.augment import augment_contradictions
+from cnnlab.spec.endings import endings
+from cnnlab.spec.heads import heads
 from cnnlab.spec.learning import learning
 from cnnlab.spec.reconstruction_contradictions import reconstruction_contradictions
+from cnnlab.spec.rosenblatt import rosenblatt
 from cnnlab.spec.schema import Experiment, LayersModel
 from cnnlab.spec.source_contradictions import source_contradictions
 from cnnlab.spec.split_contradictions import split_contradictions
+from cnnlab.spec.tasks import HeadsTask
 from cnnlab.spec.vocabulary import Branches, CropConcat, LayerSpec, Repeat, Residual
 from cnnlab.spec.yaml import Path
 
@@ -17,14 +21,17 @@ def contradictions(experiment: Experiment) -> Iterator[tuple[Path, str]]:
     yield from source_contradictions(experiment.data)
     yield from split_contradictions(experiment)
     yield from learning(experiment)
+    yield from endings(experiment)
     yield from _transfer(experiment)
+    yield from rosenblatt(experiment)
+    yield from heads(experiment)
     yield from reconstruction_contradictions(experiment)
     yield from augment_contradictions(experiment.data.augment)
     if isinstance(experiment.model, LayersModel):
-        last = len(experiment.model.layers) - 1
-        if experiment.model.layers[last].kind == "softmax":
-            yield ("model", "layers", last), "cross_entropy applies the softmax itself; leave this one out"
         yield from _names(experiment.model.layers, ("model", "layers"))
+    if isinstance(experiment.task, HeadsTask):
+        for name, head in experiment.task.heads.items():
+            yield from _names(head.layers, ("task", "heads", name, "layers"))
 
 
 def _transfer(experiment: Experiment) -> Iterator[tuple[Path, str]]:

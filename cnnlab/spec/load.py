@@ -10,6 +10,7 @@ from cnnlab.spec import yaml
 from cnnlab.spec.contradictions import contradictions
 from cnnlab.spec.messages import path_in, sentence
 from cnnlab.spec.overrides import apply
+from cnnlab.spec.rosenblatt import with_rule
 from cnnlab.spec.schema import Experiment
 from cnnlab.spec.yaml import dotted
 
@@ -64,7 +65,7 @@ def parse(
     errors = list(document.errors)
     experiment = None
     try:
-        experiment = Experiment.model_validate(document.data)
+        experiment = with_rule(Experiment.model_validate(document.data))
     except ValidationError as error:
         errors += [sentence(details, document) for details in error.errors()]
     if experiment is not None and not begun:

@@ -9,6 +9,7 @@ from cnnlab.spec import yaml
 from cnnlab.spec.architectures import NAMES
 from cnnlab.spec.losses import LOSSES
 from cnnlab.spec.schema import Experiment
+from cnnlab.spec.tasks import OF_A_HEAD
 from cnnlab.spec.types import Frozen
 from cnnlab.spec.vocabulary import VOCABULARY, kind_of
 from cnnlab.spec.yaml import dotted
@@ -105,6 +106,8 @@ def _tag_message(details: Any, path: yaml.Path) -> tuple[yaml.Path, str, str, bo
 def _expected(details: Any, path: yaml.Path) -> list[str]:
     if path == ("model",):
         return list(NAMES)
+    if path[:2] == ("task", "heads"):
+        return [tag for cls in OF_A_HEAD for tag in cls.tags]
     field = Experiment.model_fields.get(str(path[-1]))
     classes = _models_in(field.annotation) if field else _classes_at(("optimizer", "adamw", "learning_rate"))
     return [tag for cls in classes for tag in cls.tags]

@@ -42,11 +42,13 @@ from cnnlab.spec.tasks import (
     FIGURES,
     TASKS,
     ClassificationTask,
+    HeadsTask,
     MultiLabelTask,
     PerceptronTask,
     ReconstructionTask,
     RegressionTask,
     SegmentationTask,
+    named,
 )
 from cnnlab.spec.train import Train
 from cnnlab.spec.types import Frozen, NonNegativeInt
@@ -69,11 +71,6 @@ def _key_tag(key: str, default: str | None = None):
         return value.get(key, default) if isinstance(value, dict) else getattr(value, key, None)
 
     return Discriminator(tag)
-
-
-def _named(value: Any) -> Any:
-    """A bare word is a name."""
-    return {"name": value} if isinstance(value, str) else value
 
 
 if TYPE_CHECKING:
@@ -104,7 +101,15 @@ if TYPE_CHECKING:
     )
     Model = LayersModel | Architecture
     Optimizer = SGD | Momentum | AdaGrad | RMSProp | Adam | AdamW | RAdam | Lion | LAMB | LARS | Adafactor | Muon
-    Task = ClassificationTask | MultiLabelTask | RegressionTask | ReconstructionTask | SegmentationTask | PerceptronTask
+    Task = (
+        ClassificationTask
+        | MultiLabelTask
+        | RegressionTask
+        | ReconstructionTask
+        | SegmentationTask
+        | PerceptronTask
+        | HeadsTask
+    )
 else:
     Data = Annotated[_union((NoData, *SOURCES)), _key_tag("source")]
     Model = Annotated[
@@ -120,7 +125,7 @@ else:
     Task = Annotated[
         Annotated[_union(TASKS), _key_tag("name")],
         BeforeValidator(
-            _named,
+            named,
             json_schema_input_type=Annotated[_union(TASKS), _key_tag("name")] | Literal[tuple(FIGURES)],
         ),
     ]

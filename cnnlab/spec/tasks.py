@@ -1,11 +1,13 @@
 """What a spec's `task` may say: what there is to learn. Without it the data decides."""
 
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Union
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag
 
 from cnnlab.spec.data import ClassName, distinct
-from cnnlab.spec.types import Bool, Fraction, Frozen, NonNegativeFloat, PositiveFloat, PositiveInt, Rate, Str
+from cnnlab.spec.losses import Loss
+from cnnlab.spec.types import Bool, Fraction, Frozen, Name, NonNegativeFloat, PositiveFloat, PositiveInt, Rate, Str
+from cnnlab.spec.vocabulary import Layers
 
 # Figures of a training epoch and of its validation, which early stopping may watch.
 FIGURES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
@@ -14,9 +16,10 @@ FIGURES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "regression": (("loss", "mae"), ("loss", "mae", "rmse", "r2")),
     "reconstruction": (("loss",), ("loss", "mse", "psnr")),
     "segmentation": (("loss", "accuracy"), ("loss", "accuracy", "mean_iou", "dice")),
-    "perceptron": (("loss", "accuracy"), ("loss", "accuracy", "f1")),
+    "perceptron": (("loss", "accuracy", "errors"), ("loss", "accuracy", "f1")),
+    "heads": (("loss",), ("loss",)),  # and those of each head, behind its name
 }
-LOWER_IS_BETTER = ("loss", "mae", "rmse", "mse")
+LOWER_IS_BETTER = ("loss", "errors", "mae", "rmse", "mse")
 
 
 class ClassificationTask(Frozen):
@@ -118,6 +121,42 @@ class SegmentationTask(Frozen):
     name: Literal["segmentation"]
 
 
+def named(value: Any) -> Any:
+    """A bare word is a name."""
+    return {"name": value} if isinstance(value, str) else value
+
+
+# What one head of several may learn.
+OF_A_HEAD = (ClassificationTask, MultiLabelTask, RegressionTask, SegmentationTask)
+if TYPE_CHECKING:
+    HeadTask = ClassificationTask | MultiLabelTask | RegressionTask | SegmentationTask
+else:
+    _head_tasks = Annotated[
+        Union[tuple(Annotated[cls, Tag(cls.tags[0])] for cls in OF_A_HEAD)], Discriminator(lambda v: task_tag(v))
+    ]
+    HeadTask = Annotated[
+        _head_tasks,
+        BeforeValidator(named, json_schema_input_type=_head_tasks | Literal[tuple(cls.tags[0] for cls in OF_A_HEAD)]),
+    ]
+
+
+class HeadSpec(Frozen):
+    """One of several heads: what it learns, its layers on top of the trunk, and how much its loss counts."""
+
+    task: HeadTask
+    layers: Layers = Field(description="on what the trunk gives; `classes` are this head's")
+    weight: PositiveFloat = 1.0
+    loss: Loss | None = Field(default=None, description="default: the task's own")
+
+
+class HeadsTask(Frozen):
+    """Several things at once: heads on one trunk, which is the model without its own head."""
+
+    tags = ("heads",)
+    name: Literal["heads"]
+    heads: Annotated[dict[Name, HeadSpec], Field(min_length=1)]
+
+
 TASKS: tuple[type[Frozen], ...] = (
     ClassificationTask,
     MultiLabelTask,
@@ -125,6 +164,7 @@ TASKS: tuple[type[Frozen], ...] = (
     ReconstructionTask,
     SegmentationTask,
     PerceptronTask,
+    HeadsTask,
 )
 
 

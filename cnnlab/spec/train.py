@@ -1,8 +1,10 @@
 """What a spec's `train` may say."""
 
+import re
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, WrapValidator
 from pydantic_core import PydanticCustomError
 
 from cnnlab.spec.tasks import FIGURES, LOWER_IS_BETTER
@@ -32,10 +34,23 @@ def _not_of_test(metric: Any) -> Any:
     return metric
 
 
+def _or_of_head(metric: Any, known: Callable[[Any], str]) -> str:
+    """A figure of a head, `validation/<head>/<figure>`; whether there is such a one, the task says."""
+    if isinstance(metric, str) and _OF_HEAD.fullmatch(metric):
+        return metric
+    return known(metric)
+
+
+_OF_HEAD = re.compile(r"(train|validation)/[A-Za-z_][A-Za-z0-9_]*/[a-z0-9_]+")
 if TYPE_CHECKING:
     Metric = str
 else:
-    Metric = Annotated[Literal[METRICS], BeforeValidator(_not_of_test)]
+    _of_head = Annotated[str, Field(pattern=f"^{_OF_HEAD.pattern}$")]
+    Metric = Annotated[
+        Literal[METRICS],
+        WrapValidator(_or_of_head, json_schema_input_type=Literal[METRICS] | _of_head),
+        BeforeValidator(_not_of_test, json_schema_input_type=Literal[METRICS] | _of_head),
+    ]
 
 
 class EarlyStopping(Frozen):

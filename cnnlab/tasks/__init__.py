@@ -6,18 +6,24 @@ from typing import Any
 from cnnlab.data.augment import check_mixtures
 from cnnlab.data.prepare import Prepared, describe_task_data
 from cnnlab.errors import SpecError
+from cnnlab.spec.endings import ending, twice
 from cnnlab.spec.losses import default_loss, misfits
 from cnnlab.spec.schema import Experiment
 from cnnlab.spec.schema import Task as TaskSpec
 from cnnlab.spec.tasks import (
     ClassificationTask,
+    HeadsTask,
     MultiLabelTask,
+    PerceptronTask,
     ReconstructionTask,
     RegressionTask,
     SegmentationTask,
 )
+from cnnlab.spec.yaml import dotted
 from cnnlab.tasks.classification import Classification
+from cnnlab.tasks.heads import Head, SeveralHeads
 from cnnlab.tasks.multi_label import MultiLabel
+from cnnlab.tasks.perceptron import Perceptron
 from cnnlab.tasks.reconstruction import Reconstruction
 from cnnlab.tasks.regression import Regression
 from cnnlab.tasks.segmentation import Segmentation
@@ -36,11 +42,15 @@ def task_of(experiment: Experiment, prepared: Prepared) -> Task:
     shape, dtype = list(prepared.input_shape), prepared.dataset.x.dtype.name
     inputs = {"input_shape": shape, "dtype": dtype, "normalization": normalization}
     task = made(experiment, {**describe_task_data(prepared), **inputs})
-    check_mixtures(experiment.data.augment, task.target)
-    if isinstance(task, Regression):
-        task.check_targets(task.targets(prepared.dataset), experiment.data.where)
-    if isinstance(task, Reconstruction):
-        task.check_inputs(prepared.dataset.x, experiment.data.where)
+    if not isinstance(task, SeveralHeads):
+        for path, message in twice(experiment, task.loss, task.name):
+            raise SpecError(message, where=dotted(path))
+    for part in [head.task for head in task.heads] if isinstance(task, SeveralHeads) else [task]:
+        check_mixtures(experiment.data.augment, part.target)
+        if isinstance(part, Regression):
+            part.check_targets(part.targets(prepared.dataset), experiment.data.where, ending=ending(experiment)[1])
+        if isinstance(part, Reconstruction):
+            part.check_inputs(prepared.dataset.x, experiment.data.where)
     return task
 
 
@@ -54,9 +64,11 @@ def made(experiment: Experiment, data: Mapping[str, Any]) -> Task:
     """The task for data that is described as in a run's data.json. Raises SpecError where it is not for it."""
     classes, targets = tuple(data["classes"]), data.get("targets", {})
     task = experiment.task or _inferred(classes, targets)
+    if isinstance(task, HeadsTask):
+        return _several(experiment, task, data)
     loss = experiment.loss or default_loss(task.name)
     for path, message in misfits(loss, task.name):
-        raise SpecError(message, where=".".join(map(str, path)))
+        raise SpecError(message, where=dotted(path))
     match task:
         case ClassificationTask():
             _need(bool(classes), "classification", "classes", targets)
@@ -65,6 +77,9 @@ def made(experiment: Experiment, data: Mapping[str, Any]) -> Task:
                 message = f"task.threshold is {task.threshold:g}, and there are {len(classes)} classes"
                 raise SpecError(message, hint="it is for two")
             return Classification(classes, loss, counts, task.threshold)
+        case PerceptronTask():
+            _need(bool(classes), "the perceptron", "classes", targets)
+            return Perceptron(classes, loss)
         case MultiLabelTask():
             found, examples = _target(targets, "labels", task.name), data["counts"]["train"]
             return MultiLabel(tuple(found["names"]), loss, tuple(found["counts"]), examples, task.threshold)
@@ -84,6 +99,19 @@ def made(experiment: Experiment, data: Mapping[str, Any]) -> Task:
             found = _target(targets, "mask", task.name)
             return Segmentation(tuple(found["names"]), loss, tuple(found["counts"]))
     raise SpecError(f"no task {task.name}", where="task")
+
+
+def _several(experiment: Experiment, task: HeadsTask, data: Mapping[str, Any]) -> SeveralHeads:
+    """Every head as if it were alone; what is wrong with it is said of its own place."""
+    heads = []
+    for name, head in task.heads.items():
+        alone = experiment.model_copy(update={"task": head.task, "loss": head.loss})
+        try:
+            heads.append(Head(name, made(alone, data), head.weight, head.layers))
+        except SpecError as error:
+            where = f"task.heads.{name}.{error.where or 'task'}"
+            raise SpecError(error.message, where=where, hint=error.hint) from None
+    return SeveralHeads(tuple(heads))
 
 
 def _inferred(classes: tuple[str, ...], targets: Mapping[str, Any]) -> TaskSpec:

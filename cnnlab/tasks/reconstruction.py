@@ -226,7 +226,7 @@ class Reconstruction(Task):
             "psnr": float("nan") if report["psnr"] is None else report["psnr"],
         }
 
-    def report(self, found: Found, split: str, seed: int) -> dict[str, Any]:
+    def report(self, found: Found, split: str, seed: int | None) -> dict[str, Any]:
         mse = found.values["mse"].astype(np.float64)
         statistics = [
             resampled.mean("loss", found.values["loss"]),

@@ -28,6 +28,14 @@ OUTPUTS: dict[str, Callable[[Array], Array]] = {
     "exp": jnp.exp,
 }
 RANGES = {"sigmoid": (0.0, 1.0), "tanh": (-1.0, 1.0), "softplus": (0.0, np.inf), "exp": (0.0, np.inf)}
+ENDINGS = {  # what layers say that may end a network
+    **{name: RANGES[name] for name in ("sigmoid", "tanh", "softplus")},
+    "softmax": (0.0, 1.0),
+    "hard_threshold": (0.0, 1.0),
+    "relu": (0.0, np.inf),
+    "scaled_tanh": (-1.7159, 1.7159),
+    "sine": (-1.0, 1.0),
+}
 
 
 @dataclass(frozen=True)
@@ -54,15 +62,26 @@ class Regression(Task):
             )
             raise SpecError(message, where="model", hint="end with 'dense: classes', after flatten or global_avg_pool")
 
-    def check_targets(self, values: np.ndarray, where: str) -> None:
-        """Raises DataError where a target lies outside of what `output` can say."""
-        low, high = RANGES.get(self.output, (-np.inf, np.inf))
-        wrong = np.argwhere((values < low) | (values > high))
+    def check_targets(self, values: np.ndarray, where: str, ending: str | None = None) -> None:
+        """Raises DataError where a target lies outside of what `output` can say, or the layer that ends the network."""
+        answers = f"{self.output} says"
+        name, learnt = self.output, values
+        if name == "identity" and ending in ENDINGS:
+            answers, name = f"the {ending} at the network's end says", ending
+            learnt = (values - np.asarray(self.mean)) / np.asarray(self.std)
+        low, high = {**RANGES, **ENDINGS}.get(name, (-np.inf, np.inf))
+        wrong = np.argwhere((learnt < low) | (learnt > high))
         if len(wrong):
             example, k = wrong[0].tolist()
             bounds = f"from {low:g} to {high:g}" if np.isfinite(high) else f"above {low:g}"
-            message = f"{self.names[k]} of example {example} is {values[example, k]:g}, and {self.output} says {bounds}"
-            raise DataError(message, where=where, hint="scale the values, or choose another task.output")
+            value = f"{values[example, k]:g}"
+            if (self.mean[k], self.std[k]) != (0, 1):
+                value += f", learnt as {learnt[example, k]:.3g} deviations from the mean"
+            message = f"{self.names[k]} of example {example} is {value}, and {answers} {bounds}"
+            instead = (
+                "end with 'dense: classes' and name task.output" if name == ending else "choose another task.output"
+            )
+            raise DataError(message, where=where, hint=f"scale the values, or {instead}")
 
     # ------------------------------------------------------------ on the device
 
@@ -100,7 +119,7 @@ class Regression(Task):
         figures = {name: report[name] for name in ("mae", "rmse", "r2")}
         return {"loss": mean_loss(found), **{k: float("nan") if v is None else v for k, v in figures.items()}}
 
-    def report(self, found: Found, split: str, seed: int) -> dict[str, Any]:
+    def report(self, found: Found, split: str, seed: int | None) -> dict[str, Any]:
         predicted = found.values["predicted"]
         statistic = together(
             resampled.mean("loss", found.values["loss"]), resampled.regression(found.target, predicted)

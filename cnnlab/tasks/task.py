@@ -38,10 +38,10 @@ class Found:
 
     values: dict[str, np.ndarray]
     shown: dict[str, np.ndarray]
-    target: np.ndarray
+    target: Any  # np.ndarray; of several heads a mapping of such, by kind
 
     def __len__(self) -> int:
-        return len(self.target)
+        return len(next(iter(self.target.values())) if isinstance(self.target, Mapping) else self.target)
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,6 +58,7 @@ class Task(ABC):
 
     name: ClassVar[str]
     target: ClassVar[str]  # "class", or the name of a target of the dataset
+    one_of: ClassVar[bool] = False  # an answer has probabilities of classes, one of which holds
     names: tuple[str, ...]
     loss: Loss
 
@@ -83,8 +84,13 @@ class Task(ABC):
 
     @property
     def outputs(self) -> int:
-        """What `classes` stands for in a spec's layers, and what a published network's head gives."""
+        """How many numbers there are to an answer, or to each of its positions."""
         return len(self.names)
+
+    @property
+    def classes(self) -> int | None:
+        """What `classes` stands for in the layers of a spec's model; None where they may not say it."""
+        return self.outputs
 
     @abstractmethod
     def check(self, output_shape: tuple[int, ...], input_shape: tuple[int, ...]) -> None:
@@ -107,7 +113,7 @@ class Task(ABC):
         return x, x
 
     @abstractmethod
-    def objective(self, output: Any, x: Any, y: Array) -> tuple[Float[Array, " batch"], Float[Array, " batch"]]:
+    def objective(self, output: Any, x: Any, y: Any) -> tuple[Float[Array, " batch"], Float[Array, " batch"]]:
         """The loss of each example, and what training lowers: the same, or with what auxiliary outputs add."""
 
     def penalty(
@@ -123,7 +129,7 @@ class Task(ABC):
         """The sums of an epoch before its first batch."""
         return {"loss": np.zeros((), np.float32), "examples": np.zeros((), np.int32)}
 
-    def added(self, sums: Sums, output: Any, y: Array, losses: Array, mask: Bool[Array, " batch"]) -> Sums:
+    def added(self, sums: Sums, output: Any, y: Any, losses: Array, mask: Bool[Array, " batch"]) -> Sums:
         """The sums with one more batch; what the mask leaves out does not count."""
         return {
             "loss": sums["loss"] + jnp.where(mask, losses, 0).sum(),
@@ -135,7 +141,7 @@ class Task(ABC):
         return {"loss": float(sums["loss"]) / max(int(sums["examples"]), 1)}
 
     @abstractmethod
-    def outcome(self, output: Array, x: Any, y: Array) -> Outcome:
+    def outcome(self, output: Any, x: Any, y: Any) -> Outcome:
         """What the evaluation keeps of each example."""
 
     def inside(self, model: nnx.Module, given: Array) -> dict[str, Array]:
@@ -143,12 +149,12 @@ class Task(ABC):
         return {}
 
     @abstractmethod
-    def answer(self, output: Array) -> Array:
+    def answer(self, output: Any) -> Any:
         """What `predict` says: probabilities, or values in their own units, [batch, ...]."""
 
     # ------------------------------------------------------------ on the host
 
-    def targets(self, dataset: Dataset) -> np.ndarray:
+    def targets(self, dataset: Dataset) -> Any:
         """What the steps are given as y, [example, ...]."""
         return dataset.y if self.target == "class" else dataset.targets[self.target].values
 
@@ -157,16 +163,16 @@ class Task(ABC):
         """The figures `validated`, after every epoch."""
 
     @abstractmethod
-    def report(self, found: Found, split: str, seed: int) -> dict[str, Any]:
+    def report(self, found: Found, split: str, seed: int | None) -> dict[str, Any]:
         """The contents of metrics.json, in plain Python types: "task", "split", "n", "loss", the task's figures,
-        and their confidence intervals by the bootstrap of that seed. Raises DataError where they contradict."""
+        and with a seed their confidence intervals by the bootstrap. Raises DataError where they contradict."""
 
     @abstractmethod
     def files(self, found: Found, report: dict[str, Any], listing: Listing) -> dict[str, str | bytes]:
         """The tables of eval/<split>/ by their names."""
 
 
-def joined(parts: Sequence[tuple[Outcome, np.ndarray]]) -> Found:
+def joined(parts: Sequence[tuple[Outcome, Any]]) -> Found:
     """The outcomes and targets of all batches as one, their padding already removed."""
     if not parts:
         return Found({}, {}, np.zeros(0))
@@ -176,7 +182,9 @@ def joined(parts: Sequence[tuple[Outcome, np.ndarray]]) -> Found:
         names = getattr(outcomes[0], kind)
         return {n: np.concatenate([getattr(o, kind)[n] for o in outcomes if n in getattr(o, kind)]) for n in names}
 
-    return Found(all_of("values"), all_of("shown"), np.concatenate(targets))
+    several = isinstance(targets[0], Mapping)
+    target = {k: np.concatenate([t[k] for t in targets]) for k in targets[0]} if several else np.concatenate(targets)
+    return Found(all_of("values"), all_of("shown"), target)
 
 
 def mean_loss(found: Found) -> float:
@@ -184,7 +192,9 @@ def mean_loss(found: Found) -> float:
     return float(found.values["loss"].mean(dtype=np.float64))
 
 
-def with_intervals(statistic: Statistic, examples: int, seed: int) -> dict[str, Any]:
-    """The figures' 95 % intervals as metrics.json has them: [low, high], or null where a figure is never defined."""
+def with_intervals(statistic: Statistic, examples: int, seed: int | None) -> dict[str, Any]:
+    """The 95 % intervals of the figures: [low, high], or null where one is never defined; none without a seed."""
+    if seed is None:
+        return {}
     found = intervals(statistic, examples, seed=seed)
     return {name: None if one.low is None else [one.low, one.high] for name, one in found.items()}

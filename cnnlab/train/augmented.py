@@ -1,8 +1,9 @@
 """What a batch of training goes through before the network sees it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
+import jax
 from jax import Array
 
 from cnnlab.data.augment import Sample, augment, centre_crop, example_keys, mix, scale
@@ -12,32 +13,38 @@ if TYPE_CHECKING:
     from cnnlab.train.step import Sizes
 
 
+Targets = Array | Mapping[str, Array]
+"""The task's target, or those of several heads by their kinds, as in `Dataset.targets`."""
+
+
 class Augmented(NamedTuple):
     """x: [batch, *space, channel], normalised; y: [batch, ...], the task's target, moved along; partner, weight:
     [batch], of mixup and cutmix, None without."""
 
     x: Array
-    y: Array
+    y: Targets
     partner: Array | None
     weight: Array | None
 
-    def mixed(self, losses: Callable[[Array], tuple[Array, Array]]) -> tuple[Array, Array]:
+    def mixed(self, losses: Callable[[Targets], tuple[Array, Array]]) -> tuple[Array, Array]:
         """The losses [batch] by a target: of each example's own and its partner's, by their weights."""
         own = losses(self.y)
         if self.partner is None or self.weight is None:
             return own
-        weight, other = self.weight, losses(self.y[self.partner])
+        partner, weight = self.partner, self.weight
+        other = losses(jax.tree.map(lambda values: values[partner], self.y))
         return weight * own[0] + (1 - weight) * other[0], weight * own[1] + (1 - weight) * other[1]
 
 
-def augmented(experiment: Experiment, sizes: "Sizes", epoch: Array, x: Array, y: Array, index: Array) -> Augmented:
+def augmented(experiment: Experiment, sizes: "Sizes", epoch: Array, x: Array, y: Targets, index: Array) -> Augmented:
     """A batch by the spec's `augment`, cut to the network's input and normalised; index: [batch], in the dataset."""
     entries, target = experiment.data.augment, sizes.task.target
     keys = example_keys(experiment.seed, epoch, index)
-    sample = Sample(scale(x), y if target == "mask" else None, y if target == "boxes" else None)
+    targets = dict(y) if isinstance(y, Mapping) else {target: y}
+    sample = Sample(scale(x), targets.get("mask"), targets.get("boxes"))
     sample = centre_crop(augment(sample, keys, entries, sizes.std), sizes.input_shape[:-1])
-    moved = {"mask": sample.mask, "boxes": sample.boxes}.get(target, y)
-    assert moved is not None
+    targets |= {kind: along for kind in ("mask", "boxes") if (along := getattr(sample, kind)) is not None}
+    moved = targets if isinstance(y, Mapping) else targets[target]
     if not any(entry.mixup or entry.cutmix for entry in entries):
         return Augmented((sample.x - sizes.mean) / sizes.std, moved, None, None)
     mixture = mix(sample.x, keys, entries)

@@ -1,19 +1,22 @@
 """One pass over a split: the one way in which figures of a split come about."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
-from cnnlab.data.batches import Batch, evaluation_batches
+from cnnlab.data.batches import Batch, Targets, evaluation_batches, taken
 from cnnlab.data.prepare import Prepared
 from cnnlab.tasks.task import Found, Outcome, Task, joined
 from cnnlab.train.step import Program
 
 
-def seen_targets(task: Task, prepared: Prepared) -> np.ndarray:
+def seen_targets(task: Task, prepared: Prepared) -> Targets:
     """The task's target of every example, cut as evaluation cuts its input."""
-    return prepared.seen_target(task.targets(prepared.dataset), task.target)
+    targets = task.targets(prepared.dataset)
+    if isinstance(targets, Mapping):
+        return {kind: prepared.seen_target(values, kind) for kind, values in targets.items()}
+    return prepared.seen_target(targets, task.target)
 
 
 def evaluate(
@@ -26,7 +29,7 @@ def evaluate(
     check: Callable[[], None] = lambda: None,
 ) -> Found:
     """Every example of the split once, in order; `check` is called between batches and may raise."""
-    parts: list[tuple[Outcome, np.ndarray]] = []
+    parts: list[tuple[Outcome, Targets]] = []
     seen, pending = 0, None
 
     def keep(outcome: Outcome, batch: Batch) -> None:
@@ -35,7 +38,7 @@ def evaluate(
         left = max(program.task.shown - seen, 0)
         shown = {name: np.asarray(array)[batch.mask][:left] for name, array in outcome.shown.items() if left}
         seen += int(batch.mask.sum())
-        parts.append((Outcome(values, shown), batch.y[batch.mask]))
+        parts.append((Outcome(values, shown), taken(batch.y, batch.mask)))
 
     for batch in evaluation_batches(prepared, split, batch_size, seen_targets(program.task, prepared)):
         check()

@@ -1,6 +1,6 @@
 """The compiled functions of a run: steps of training, one batch of evaluation."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
@@ -20,17 +20,19 @@ from cnnlab.data.prepare import Prepared
 from cnnlab.layers import recompute
 from cnnlab.layers.initialize import Initializer
 from cnnlab.layers.mode import Mode
-from cnnlab.models import build
 from cnnlab.optim.schedules import Rate
 from cnnlab.spec.schema import Experiment
 from cnnlab.tasks import made, task_of
+from cnnlab.tasks.perceptron import Perceptron
 from cnnlab.tasks.task import Outcome, Task
 from cnnlab.train import devices
 from cnnlab.train.augmented import augmented
 from cnnlab.train.freeze import frozen_mask, hold_statistics
 from cnnlab.train.precision import forward, inference
+from cnnlab.train.rosenblatt import rosenblatt_step
 from cnnlab.train.state import State, initial, split
 from cnnlab.train.update import Update
+from cnnlab.weights.fork import network_for
 
 Values = Array | np.ndarray
 
@@ -38,11 +40,15 @@ Values = Array | np.ndarray
 UNREASONABLE = 1000.0
 
 
+Targets = Values | Mapping[str, Array] | Mapping[str, np.ndarray]
+"""What is learnt of each example, [example, ...]; for several heads by the targets' kinds."""
+
+
 class Examples(NamedTuple):
     """All examples of a source on the device: x [example, *space, channel], y [example, ...], the task's target."""
 
     x: Array
-    y: Array
+    y: Targets
 
 
 class Steps(NamedTuple):
@@ -53,7 +59,7 @@ class Steps(NamedTuple):
     `examples[places[i]]`, with places and mask [step of the epoch, batch].
     """
 
-    one: Callable[[State, Values, Values, Values, Values], State]
+    one: Callable[[State, Values, Targets, Values, Values], State]
     many: Callable[[State, Examples, Values, Values, int], State]
 
 
@@ -68,7 +74,7 @@ class Program:
     first: Steps
     unfrozen: Steps | None
     unfreeze_at_epoch: int | None
-    evaluate: Callable[[Any, Any, Values, Values], Outcome]
+    evaluate: Callable[[Any, Any, Values, Targets], Outcome]
     host_state: State
     steps_per_epoch: int
     update: Update
@@ -129,7 +135,7 @@ def compile_program(experiment: Experiment, sizes: Sizes, rate: Rate | None = No
     """
     kernels.enable()
     spec = experiment.model
-    model = build(spec, sizes.input_shape, sizes.task.outputs, init=Initializer(experiment.seed))
+    model = network_for(spec, sizes.input_shape, sizes.task, init=Initializer(experiment.seed))
     graph, params, stats = split(model)
     hold_statistics(model, spec.freeze)
     frozen_graph, *_ = split(model)
@@ -140,8 +146,11 @@ def compile_program(experiment: Experiment, sizes: Sizes, rate: Rate | None = No
     first = None if spec.unfreeze_at_epoch is None else spec.unfreeze_at_epoch * steps
     unfrozen = partial(_train_step, graph, frozen_mask(params, ()), first)
     rest = (update, experiment, sizes, mesh)
+    trained = partial(step, *rest)
+    if isinstance(sizes.task, Perceptron):
+        trained = partial(rosenblatt_step, experiment, sizes)
     return Program(
-        _compiled(partial(step, *rest), steps, experiment, mesh),
+        _compiled(trained, steps, experiment, mesh),
         None if first is None else _compiled(partial(unfrozen, *rest), steps, experiment, mesh),
         spec.unfreeze_at_epoch,
         jax.jit(partial(_evaluate, graph, experiment, sizes, mesh), compiler_options=kernels.compiler_options()),
@@ -182,7 +191,7 @@ def _train_step(
     mesh: Mesh | None,
     state: State,
     x: Array,
-    y: Array,
+    y: Any,
     mask: Array,
     index: Array,
 ) -> State:
@@ -233,7 +242,7 @@ def _evaluate(
     params: Any,
     stats: Any,
     x: Array,
-    y: Array,
+    y: Any,
 ) -> Outcome:
     """What the model says of one batch, padding included."""
     model = nnx.merge(graph, params, stats)

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 
 from cnnlab.spec.train import PATIENCE, EarlyStopping, Train
 
+ERRORS = "train/errors"  # in an epoch of the perceptron's rule
+
 
 def watched(train: Train, *, has_validation: bool) -> EarlyStopping:
     """What decides the best epoch: the early stopping's metric, else the validation loss, else the training loss."""
@@ -21,6 +23,21 @@ def best_epoch(history: Sequence[dict[str, float]], stopping: EarlyStopping) -> 
         if best is None or value < stopping.sign * history[best][stopping.metric] - stopping.min_delta:
             best = i
     return best
+
+
+def is_over(history: Sequence[dict[str, float]], stopping: EarlyStopping) -> bool:
+    """True when training ends before its last epoch: nothing gets better, or the perceptron has made no error."""
+    return exhausted(history, stopping) or (bool(history) and history[-1].get(ERRORS) == 0)
+
+
+def ending(history: Sequence[dict[str, float]], stopping: EarlyStopping, epochs: int) -> str | None:
+    """Why training of up to so many epochs has ended; None where it is as it was to be."""
+    if history and ERRORS in history[-1]:
+        total = f"{sum(int(row[ERRORS]) for row in history):,} errors in all"
+        if history[-1][ERRORS] == 0:
+            return f"converged after epoch {len(history)}, {total}"
+        return f"not converged: {int(history[-1][ERRORS]):,} errors in epoch {len(history)}, the last one, {total}"
+    return None if len(history) == epochs else f"early stopping on {stopping.metric}"
 
 
 def exhausted(history: Sequence[dict[str, float]], stopping: EarlyStopping) -> bool:

@@ -1,4 +1,4 @@
-"""experiments/README.md: a line for every network, and every line true."""
+"""The networks in experiments/README.md, behind the course: a line for every one, and every line true."""
 
 from pathlib import Path
 
@@ -8,17 +8,18 @@ from cnnlab.models import MODELS
 from cnnlab.report.models import published, row, table
 
 README = (Path(__file__).parents[2] / "experiments" / "README.md").read_text(encoding="utf-8")
-LINES = {line.split("`")[1]: line for line in README.splitlines(keepends=True) if line.startswith("| `")}
+NETWORKS = README[README.index("# Networks\n") :]
+LINES = {line.split("`")[1]: line for line in NETWORKS.splitlines(keepends=True) if line.startswith("| `")}
 
 
 def test_every_network_has_its_line_and_the_rest_is_as_written():
     assert list(LINES) == list(MODELS)
-    assert README.startswith(next(table(())))
+    assert NETWORKS.startswith(next(table(())))
 
 
 @pytest.mark.parametrize("name", MODELS)
 def test_a_line_is_true(name):
-    assert LINES[name] == row(name), "run: cnnlab list models --figures > experiments/README.md"
+    assert LINES[name] == row(name), "run: python -m experiments.course --contents"
 
 
 def test_a_network_is_shown_as_it_was_published():
@@ -33,7 +34,7 @@ def test_what_the_line_of_resnet50_says():
 
 def test_the_command_prints_the_file(cnnlab, monkeypatch):
     monkeypatch.setattr("cnnlab.report.models.row", LINES.__getitem__)
-    assert cnnlab("list", "models", "--figures").out == README
+    assert cnnlab("list", "models", "--figures").out == NETWORKS
 
 
 def test_other_kinds_have_no_figures(cnnlab):

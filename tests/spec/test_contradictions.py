@@ -16,6 +16,7 @@ NO_WEIGHTS = "a new head on what? Give model.weights, or leave it out"
 NOTHING_FROZEN = "nothing is frozen: give model.freeze, or leave it out"
 AUGMENT = f"one of {', '.join(Augmentation.model_fields)} an entry, not"
 NPY = "data.source: npy takes path (a folder) or x and y (two files)"
+BOUNDS = "takes scores without bounds, and the sigmoid keeps them from 0 to 1; leave it out"
 ADD_UP = "data.split: train, validation and test must add up to 1, and add up to"
 
 
@@ -84,10 +85,50 @@ ADD_UP = "data.split: train, validation and test must add up to 1, and add up to
          "model.unfreeze_at_epoch: epoch 3 never comes: train.epochs is 2, counted from 0"),
         ("model: {layers: [dense: 3, ^softmax]}",
          "model.layers[1]: cross_entropy applies the softmax itself; leave this one out"),
+        (HEAD + "model: {layers: [flatten, dense: classes, ^sigmoid]}", f"model.layers[2]: cross_entropy {BOUNDS}"),
+        (HEAD + "model: {layers: [flatten, dense: classes, ^softmax]}\nloss: focal",
+         "model.layers[2]: focal applies the softmax itself; leave this one out"),
+        (HEAD + "model: {layers: [flatten, dense: classes, ^{sigmoid: {name: p}}]}\nloss: hinge",
+         f"model.layers[2]: hinge {BOUNDS}"),
+        ("model: {layers: [dense: 1, ^sigmoid]}\nloss: binary_cross_entropy",
+         "model.layers[1]: binary_cross_entropy applies the sigmoid itself; leave this one out"),
+        ("model: {layers: [dense: 1, ^sigmoid]}\nloss: focal\ntask: multi_label",
+         "model.layers[1]: focal applies the sigmoid itself; leave this one out"),
+        ("model: {layers: [dense: 3, ^softmax]}\ntask: multi_label",
+         "model.layers[1]: binary_cross_entropy takes scores without bounds, and the softmax keeps them from 0 to 1; "
+         "leave it out"),
+        ("data: {source: csv, path: a, images: i, labels: [a, b]}\nmodel: {layers: [flatten, dense: 2, ^sigmoid]}",
+         "model.layers[2]: binary_cross_entropy applies the sigmoid itself; leave this one out"),
+        ("model: {layers: [^softmax]}\ntask: segmentation\nloss: {name: sum, of: [dice, cross_entropy]}",
+         "model.layers[0]: dice applies the softmax itself; leave this one out"),
+        ("model: {layers: [dense: 1, ^tanh]}\ntask: {name: regression, output: tanh}",
+         "model.layers[1]: task.output applies the tanh itself; leave this one out"),
+        (HEAD + "model: {name: lenet5}\ntask: classification\nloss: ^mean_squared",
+         "loss.name: mean_squared is no loss of classification; there are cross_entropy, binary_cross_entropy, focal, "
+         "hinge, perceptron"),
+        (HEAD + "model: {name: lenet5}\ntask: classification\nloss: {name: focal, ^alpha: 0.5}",
+         "loss.alpha: alpha weighs yes against no; of classes give class_weights"),
     ],
 )  # fmt: skip
 def test_each_contradiction_names_both_settings(refused_at, text, sentence):
     assert refused_at(text) == sentence
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "model: {layers: [dense: 3, sigmoid]}",
+        "model: {layers: [dense: 3, softmax, dense: 3]}",
+        "model: {layers: [dense: 3, sigmoid]}\ntask: {name: regression, standardize: false}",
+        "data: {source: digits, normalize: false}\nmodel: {layers: [dense: 64, sigmoid]}\ntask: reconstruction",
+        "data: {source: npz, path: a}\nmodel: {layers: [dense: 3, softmax]}",
+        "data: {source: function}\nmodel: {layers: [dense: 1, sigmoid]}",
+        "data: {source: csv, path: a, features: [a], values: b}\nmodel: {layers: [dense: 1, sigmoid]}",
+        "model: {layers: [dense: 1, sigmoid]}\ntask: {name: regression, output: tanh}",
+    ],
+)
+def test_an_ending_that_may_be_right_is_left_alone(text):
+    assert parse(text, "spec.yaml")
 
 
 @pytest.mark.parametrize(

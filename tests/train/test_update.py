@@ -96,7 +96,7 @@ def iterates(program, prepared, epochs: int) -> list[Any]:
         order_of = order(0, epoch, prepared.counts["train"])
         for i in range(program.steps_per_epoch):
             batch = training_batch(prepared, order_of, i, 16)
-            state = program.first.one(state, *batch[:3])
+            state = program.first.one(state, *batch)
             found.append(jax.device_get(state))
     return found
 
@@ -155,7 +155,7 @@ def test_a_plateau_lowers_the_rate_between_epochs(small):
     for factor in (1.0, 0.25):
         state = program.initial_state
         state = state._replace(plateau=state.plateau._replace(factor=np.float32(factor)))
-        after = jax.tree.leaves(program.first.one(state, *batch[:3]).params)
+        after = jax.tree.leaves(program.first.one(state, *batch).params)
         moves.append([a - b for a, b in zip(after, before, strict=True)])
     for one, quarter in zip(*moves, strict=True):
         np.testing.assert_allclose(quarter, 0.25 * one, rtol=1e-3, atol=1e-7)

@@ -1,0 +1,42 @@
+"""What contradicts itself in `task: {name: heads}`."""
+
+from collections.abc import Iterator
+
+from cnnlab.spec.layers import Dense, LayerSpec
+from cnnlab.spec.losses import default_loss, misfits
+from cnnlab.spec.schema import Experiment, LayersModel
+from cnnlab.spec.tasks import HeadSpec, HeadsTask
+from cnnlab.spec.yaml import Path
+
+
+def heads(experiment: Experiment) -> Iterator[tuple[Path, str]]:
+    """As `contradictions` yields it: of each head, and of what is the whole network's and means nothing with heads."""
+    if not isinstance(experiment.task, HeadsTask):
+        return
+    for name, head in experiment.task.heads.items():
+        yield from _head(head, ("task", "heads", name))
+    if experiment.loss is not None:
+        yield ("loss",), "every head has its own loss: write it beside its task, as task.heads.<name>.loss"
+    model = experiment.model
+    if model.classes is not None:
+        yield ("model", "classes"), "the heads have classes, the trunk has none; leave it out"
+    if isinstance(model, LayersModel):
+        for i, layer in enumerate(model.layers):
+            if _of_classes(layer):
+                yield ("model", "layers", i), "the heads have classes, the trunk has none; give a number of features"
+            if layer.name == "heads":
+                yield ("model", "layers", i), "the name 'heads' is that of the heads; choose another"
+
+
+def _head(head: HeadSpec, path: Path) -> Iterator[tuple[Path, str]]:
+    loss = head.loss or default_loss(head.task.name)
+    yield from misfits(loss, head.task.name, (*path, "loss"))
+    for key in ("l1", "l2"):
+        if getattr(loss, key):
+            yield (*path, "loss", key), f"{key} is of the whole network, and a head is a part; set weight_decay"
+    if head.layers[-1].kind == "softmax":
+        yield (*path, "layers", len(head.layers) - 1), "the loss applies the softmax itself; leave this one out"
+
+
+def _of_classes(layer: LayerSpec) -> bool:
+    return isinstance(layer, Dense) and layer.features == "classes"
