@@ -13,7 +13,7 @@ def up_to(model: nnx.Module, path: str, where: str) -> Sequential:
     """
     name, _, rest = path.partition(".")
     if not isinstance(model, Sequential):
-        inside = [part for part, _ in nnx.iter_children(model)]
+        inside = [part for part, child in nnx.iter_children(model) if isinstance(child, nnx.Module)]
         way = f"'{path}' is not on the one way to the output, which {type(model).__name__} divides"
         message = way if name in inside else f"the network has no layer '{path}'"
         raise SpecError(message, where=where, hint="name a layer that everything goes through, as in conv_autoencoder")

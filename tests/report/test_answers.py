@@ -101,3 +101,20 @@ def test_only_npz_files_are_written(tmp_path, name, suffix):
             act(tmp_path / name)
         assert str(error.value) == f"{tmp_path / name}: '{suffix}' is no format of answers; name an .npz file"
     assert list(tmp_path.iterdir()) == []
+
+
+def test_of_reconstructions_the_error_is_said_and_kept(tmp_path):
+    made = Answers(["a.npy", "a.npy"], [0, 1], np.ones((2, 4, 5, 1), np.float32), ("in", "out"), (), np.array([0.5, 2]))
+    assert rows(made, None) == "file,index,mse\na.npy,0,0.5\na.npy,1,2.0\n"
+    assert document(made, None)[1] == {"file": "a.npy", "index": 1, "mse": 2.0}
+    with pytest.raises(DataError, match="the reconstruction of an example are 4x5x1, and a line of CSV is a vector"):
+        rows(made, "reconstruction")
+    save(tmp_path / "made.npz", made, "reconstruction")
+    with np.load(tmp_path / "made.npz") as file:
+        assert file["reconstruction"].shape == (2, 4, 5, 1)
+        assert file["mse"].tolist() == [0.5, 2.0]
+
+
+def test_values_that_are_no_classes_are_numbered():
+    answers = Answers(["x.npy"], [0], np.array([[1, 2, 3]], np.float32), ("cat", "dog"))
+    assert rows(answers, "code") == rows(answers, "logits") == "file,index,0,1,2\nx.npy,0,1.0,2.0,3.0\n"
