@@ -16,7 +16,7 @@ class CnnlabError(Exception):
 
     def __str__(self) -> str:
         sentence = f"{self.where}: {self.message}" if self.where else self.message
-        return f"{sentence}; {self.hint}" if self.hint else sentence
+        return printable(f"{sentence}; {self.hint}" if self.hint else sentence)
 
 
 class SpecError(CnnlabError):
@@ -38,6 +38,15 @@ class SpecErrors(SpecError):
         self.errors = errors
         super().__init__("\n".join(map(str, errors)))
 
+    def __str__(self) -> str:
+        return self.message
+
+
+class FetchError(CnnlabError):
+    """The network or the disk did not let a data set be fetched; what has come is kept."""
+
+    exit_code = 1
+
 
 class Diverged(CnnlabError):
     """Training left the finite numbers, or every reasonable one; the last good checkpoint is kept."""
@@ -51,6 +60,11 @@ class Interrupted(CnnlabError):
     def __init__(self, message: str, *, signal_number: int, hint: str = ""):
         super().__init__(message, hint=hint)
         self.exit_code = 128 + signal_number
+
+
+def printable(text: str) -> str:
+    """The text on one line: what is no character to look at, as in a file's name, becomes its escape."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
 def did_you_mean(word: str, known: list[str] | tuple[str, ...]) -> str:

@@ -2,9 +2,11 @@
 
 import typer
 
-from cnnlab.cli import preview
+from cnnlab.cli import check_data, fetch, preview
 
 COMMANDS = {
+    "check": check_data.check_data,
+    "fetch": fetch.fetch,
     "preview": preview.preview,
 }
 

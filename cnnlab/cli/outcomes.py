@@ -15,6 +15,15 @@ if TYPE_CHECKING:
     from cnnlab.report.results import Outcome
 
 MATRIX_UP_TO = 20  # classes; beyond, the most frequent confusions are listed
+WORDS = {
+    "matthews_correlation": "Matthews' coefficient",
+    "cohens_kappa": "Cohen's kappa",
+    "roc_auc": "ROC AUC",
+    "mean_iou": "mean IoU",
+    "mean_dice": "mean Dice",
+    "f1": "F1",
+    "r2": "R2",
+}
 ROWS = {
     "multi_label": ("per_label", ("precision", "recall", "f1"), "support"),
     "regression": ("per_target", ("rmse", "mae", "r2", "max_error"), None),
@@ -47,19 +56,21 @@ def _tables(report: dict[str, Any], console: "Console") -> None:
     from cnnlab.metrics.majority import constant_guess
 
     task = report.get("task", "classification")
+    sentences: list[str] = []
     classifies = "confusion_matrix" in report and "support" in report["per_class"][0]
     if classifies:
         show(console, table(("class", "precision", "recall", "f1", "support"), _class_rows(report), foot=3))
         if guess := constant_guess(report):
-            console.print(Text(f"accuracy misleads here: to say {guess[0]!r} always would reach {guess[1]:.4f}"))
-        for sentence in undefined_notes(report):
-            console.print(Text(sentence))
+            sentences.append(f"accuracy misleads here: to say {guess[0]!r} always would reach {guess[1]:.4f}")
+        sentences += undefined_notes(report)
     elif task in ROWS:
         show(console, _rows(report, *ROWS[task]))
         if report.get("undefined"):
-            console.print(Text(f"undefined and in no mean: {', '.join(report['undefined'])}"))
+            sentences.append(f"undefined and in no mean: {', '.join(report['undefined'])}")
+    for sentence in sentences:
+        console.print(Text(sentence))
     if report.get("intervals"):
-        show(console, _figures(report), apart=False)
+        show(console, _figures(report), apart=bool(sentences))
     if classifies:
         show(console, _confusion(report), apart=False)
 
@@ -89,7 +100,7 @@ def _value(report: dict[str, Any], name: str) -> float | None:
 
 def _words(report: dict[str, Any], name: str) -> str:
     macro = "" if name in report and not isinstance(report[name], dict) else "macro "
-    return macro + name.replace("_", " ").replace("roc auc", "ROC AUC")
+    return macro + WORDS.get(name, name.replace("_", " "))
 
 
 def _figure(value: float | None) -> str:

@@ -54,6 +54,8 @@ class Display:
             self._update(row["epoch"], row["step"], row["train/loss"], row["images_per_second"], steps_per_epoch)
             if self.bar is None and not self.quiet:
                 print(line(row, self.epochs), file=sys.stderr, flush=True)
+            for note in event.notes:
+                self.note(note)
         else:
             self._update(event.epoch, event.step, event.loss, event.images_per_second, steps_per_epoch)
 

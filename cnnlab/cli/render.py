@@ -14,6 +14,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from cnnlab.errors import printable
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -47,7 +49,7 @@ def text(content: str) -> None:
 
 def note(sentence: str) -> None:
     """A warning on stderr."""
-    stderr().print(Text(f"note: {sentence}"))
+    stderr().print(Text(f"note: {printable(sentence)}"))
 
 
 def show(console: Console, table: Table, *, apart: bool = True) -> None:

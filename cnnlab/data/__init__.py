@@ -16,7 +16,9 @@ from cnnlab.data import (
     image_folder,
     npy,
     npz,
+    oxford_pet,
     records,
+    stl10,
     table,
 )
 from cnnlab.data.dataset import Dataset
@@ -26,6 +28,8 @@ SOURCES: Mapping[str, Callable[[Any, Path], Dataset]] = {
     "idx": idx.load,
     "cifar10": cifar.cifar10,
     "cifar100": cifar.cifar100,
+    "stl10": stl10.load,
+    "oxford_pet": oxford_pet.load,
     "npz": npz.load,
     "npy": npy.load,
     "hdf5": hdf5.load,

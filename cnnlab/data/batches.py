@@ -1,11 +1,16 @@
 """Batches of one shape, each a function of (seed, epoch, number) alone: resuming needs no state."""
 
 from collections.abc import Iterator, Mapping
-from typing import NamedTuple
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from cnnlab.data.prepare import Prepared
+from cnnlab.data.stored import Reading, reading
+from cnnlab.data.threads import ahead
+
+AHEAD = 2  # batches that are being read while one is worked on
 
 Targets = np.ndarray | Mapping[str, np.ndarray]
 """What there is to learn of each example: [example, ...], or several of that by their kinds, as in
@@ -27,6 +32,27 @@ class Batch(NamedTuple):
     y: Targets
     mask: np.ndarray
     index: np.ndarray  # pyright: ignore[reportIncompatibleMethodOverride]  (tuple.index is not needed)
+
+
+@dataclass(frozen=True)
+class Coming:
+    """A batch whose examples threads are bringing."""
+
+    reading: Reading
+    y: Targets
+    mask: np.ndarray
+    index: np.ndarray
+
+    def ready(self) -> bool:
+        """Whether `result` would not wait."""
+        return self.reading.ready()
+
+    def result(self) -> Batch:
+        """The batch, when it is there. Raises DataError where an example cannot be read."""
+        return Batch(self.reading.result(), self.y, self.mask, self.index)
+
+    def cancel(self) -> None:
+        self.reading.cancel()
 
 
 def steps_per_epoch(count: int, batch_size: int) -> int:
@@ -75,7 +101,20 @@ def training_batch(
     real images, and the loss counts each example once.
     """
     y = prepared.dataset.y if targets is None else targets
-    return _batch(prepared.dataset.x, y, prepared.splits["train"][order], i, batch_size)
+    return _begin(prepared.dataset.x, y, prepared.splits["train"][order], i, batch_size).result()
+
+
+def training_batches(
+    prepared: Prepared, order: np.ndarray, first: int, batch_size: int, targets: Targets | None = None
+) -> Iterator[Coming]:
+    """The batches of an epoch from number `first` on, as `training_batch` makes them, the next ones on their way.
+
+    Closed or forgotten, it reads no more.
+    """
+    indices, x = prepared.splits["train"][order], prepared.dataset.x
+    y = prepared.dataset.y if targets is None else targets
+    numbers = range(first, steps_per_epoch(len(indices), batch_size))
+    return ahead(lambda i: _begin(x, y, indices, i, batch_size), numbers, AHEAD)
 
 
 def epoch_places(prepared: Prepared, order: np.ndarray, batch_size: int) -> tuple[np.ndarray, np.ndarray]:
@@ -88,14 +127,28 @@ def evaluation_batches(
 ) -> Iterator[Batch]:
     """All batches of a split in the order of its indices, the last one filled up and masked; as evaluation sees them,
     and the `targets` are to be too."""
-    indices, y = prepared.splits[split], prepared.dataset.y if targets is None else targets
-    for i in range(steps_per_epoch(len(indices), batch_size)):
-        yield _batch(prepared.seen, y, indices, i, batch_size)
+    indices, x = prepared.splits[split], prepared.seen
+    y = prepared.dataset.y if targets is None else targets
+    numbers = range(steps_per_epoch(len(indices), batch_size))
+    for coming in ahead(lambda i: _begin(x, y, indices, i, batch_size), numbers, AHEAD):
+        yield coming.result()
 
 
-def _batch(x: np.ndarray, y: Targets, indices: np.ndarray, i: int, batch_size: int) -> Batch:
+def share(rows: np.ndarray, process: int, processes: int) -> np.ndarray:
+    """Of index or mask [..., batch], the part that one of `processes` hosts reads: as many columns as the others.
+
+    Joined in the hosts' order they are the batch, whatever the number of hosts. ValueError where they do not divide it.
+    """
+    batch = rows.shape[-1]
+    if batch % processes:
+        raise ValueError(f"{processes} hosts do not divide a batch of {batch}")
+    part = batch // processes
+    return rows[..., process * part : (process + 1) * part]
+
+
+def _begin(x: Any, y: Targets, indices: np.ndarray, i: int, batch_size: int) -> Coming:
     (index,), (mask,) = _places(indices, np.array([i]), batch_size)
-    return Batch(x[index], taken(y, index), mask, index)
+    return Coming(reading(x, index), taken(y, index), mask, index)
 
 
 def _places(indices: np.ndarray, batches: np.ndarray, batch_size: int) -> tuple[np.ndarray, np.ndarray]:

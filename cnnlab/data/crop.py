@@ -1,11 +1,12 @@
 """The centre that evaluation sees, where a spec's data has `crop`."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 
 from cnnlab.data.resize import size_per_axis
+from cnnlab.data.stored import StoredImages
 from cnnlab.errors import SpecError
 from cnnlab.spec.schema import Data
 
@@ -27,13 +28,18 @@ def cropped(description: Mapping[str, Any]) -> bool:
     return bool(description.get("evaluation", {}).get("crop"))
 
 
-def centre(values: np.ndarray, size: tuple[int, ...] | None) -> np.ndarray:
+@overload
+def centre(values: np.ndarray, size: tuple[int, ...] | None) -> np.ndarray: ...
+@overload
+def centre(values: np.ndarray | StoredImages, size: tuple[int, ...] | None) -> np.ndarray | StoredImages: ...
+def centre(values: np.ndarray | StoredImages, size: tuple[int, ...] | None) -> np.ndarray | StoredImages:
     """The middle of values [example, *spatial, ...], without a copy; all of them where no size is given."""
     if size is None:
         return values
     # An odd surplus: half of it, rounded to even, comes before, as torchvision has it.
     before = [round((n - wanted) / 2) for n, wanted in zip(values.shape[1:], size, strict=False)]
-    return values[(slice(None), *(slice(b, b + wanted) for b, wanted in zip(before, size, strict=True)))]
+    window = tuple(slice(b, b + wanted) for b, wanted in zip(before, size, strict=True))
+    return values.part(window) if isinstance(values, StoredImages) else values[(slice(None), *window)]
 
 
 def centred_target(

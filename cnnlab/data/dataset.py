@@ -10,6 +10,7 @@ import numpy as np
 from cnnlab.data.fingerprint import content_digests
 from cnnlab.data.memory import check_fits
 from cnnlab.data.resize import resize, size_per_axis
+from cnnlab.data.stored import StoredImages
 from cnnlab.data.targets import check_targets, resize_targets
 from cnnlab.errors import DataError, did_you_mean
 from cnnlab.spec.schema import Data, NoData
@@ -35,7 +36,7 @@ class Target:
 class Dataset:
     """Examples as the source has them, before any split.
 
-    x: [example, *spatial, channel], uint8 (0..255 means 0..1) or float32.
+    x: [example, *spatial, channel], uint8 (0..255 means 0..1) or float32; an array, or images that stay in files.
     y: [example], int32, the position of each example's class in `classes`; all 0 where the source knows no such
         class, then `classes` is empty.
     targets: what else there is to learn, by "labels", "values", "mask", "boxes".
@@ -44,11 +45,12 @@ class Dataset:
         empty where it is one pool.
     groups: a name per example; those of one group stay in one split. None where there are no groups.
     notes: sentences for the user that are no errors.
+    skipped: the files that `on_bad_file: skip` left out, and what is wrong with each.
     digests: SHA-256 of each example as the source gave it. Taken before any resizing, whose last digit
         depends on the processor: data prepared on a GPU is recognised on a laptop.
     """
 
-    x: np.ndarray
+    x: np.ndarray | StoredImages
     y: np.ndarray
     classes: tuple[str, ...]
     files: tuple[str, ...] | None = None
@@ -58,10 +60,12 @@ class Dataset:
     digests: tuple[bytes, ...] = ()
     groups: tuple[str, ...] | None = None
     targets: Mapping[str, Target] = field(default_factory=dict)
+    skipped: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self):
         if not self.digests:
-            object.__setattr__(self, "digests", content_digests(self.x))
+            digests = self.x.survey.digests if isinstance(self.x, StoredImages) else content_digests(self.x)
+            object.__setattr__(self, "digests", digests)
 
     def name(self, index: int) -> str:
         """How a message calls an example: its file, or its number within the source's own split."""
@@ -90,7 +94,7 @@ def load(data: Data, base: Path) -> Dataset:
         data = data.model_copy(update={"split_column": data.split.column})
     dataset = SOURCES[data.source](data, base)
     dataset = check(dataset if data.classes is None else only_classes(dataset, data.classes, where), where)
-    if data.resize is not None:
+    if data.resize is not None and isinstance(dataset.x, np.ndarray):
         size = size_per_axis(data.resize, dataset.x.ndim - 2)
         if size != dataset.x.shape[1:-1]:
             needed = len(dataset.x) * prod(size) * dataset.x.shape[-1] * dataset.x.itemsize
@@ -99,7 +103,8 @@ def load(data: Data, base: Path) -> Dataset:
             targets = resize_targets(dataset.targets, dataset.x.shape[1:-1], size)
             dataset = replace(dataset, x=resize(dataset.x, size), targets=targets)
     for array in (dataset.x, dataset.y, *(target.values for target in dataset.targets.values())):
-        array.flags.writeable = False
+        if isinstance(array, np.ndarray):
+            array.flags.writeable = False
     return dataset
 
 
@@ -131,7 +136,7 @@ def check(dataset: Dataset, where: str) -> Dataset:
 
 def _check_finite(dataset: Dataset, where: str) -> None:
     x = dataset.x
-    if x.dtype == np.uint8:
+    if isinstance(x, StoredImages) or x.dtype == np.uint8:
         return
     rows = max(1, 2**24 // max(1, x[0].size))  # in parts: the mask of all of x is a quarter of its size
     parts = [np.isfinite(x[i : i + rows]).reshape(-1, x[0].size).all(1) for i in range(0, len(x), rows)]

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def content_digests(x: np.ndarray) -> tuple[bytes, ...]:
     """SHA-256 of each example [example, ...]: its shape, dtype and bytes. Equal examples, equal digests."""
-    header = hashlib.sha256(f"{x.dtype.str} {x.shape[1:]} ".encode())
+    header = _header(x.dtype, x.shape[1:])
     rows = np.ascontiguousarray(x).reshape(len(x), prod(x.shape[1:])).view(np.uint8)
 
     def digests(part: np.ndarray) -> list[bytes]:
@@ -28,6 +28,17 @@ def content_digests(x: np.ndarray) -> tuple[bytes, ...]:
     with ThreadPoolExecutor(processors()) as pool:  # hashlib lets threads run side by side
         parts = pool.map(digests, np.array_split(rows, processors()))
         return tuple(digest for part in parts for digest in part)
+
+
+def content_digest(example: np.ndarray) -> bytes:
+    """What `content_digests` has of this one."""
+    digest = _header(example.dtype, example.shape)
+    digest.update(np.ascontiguousarray(example).data)
+    return digest.digest()
+
+
+def _header(dtype: np.dtype, shape: tuple[int, ...]) -> "hashlib._Hash":
+    return hashlib.sha256(f"{dtype.str} {shape} ".encode())
 
 
 def example_digests(dataset: "Dataset") -> list[bytes]:

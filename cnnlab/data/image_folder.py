@@ -1,14 +1,17 @@
 """`source: image_folder`: `class/name.jpg`, or `train/`, `val/`, `test/` above the classes."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
+from cnnlab.data.bad_files import with_pixels
 from cnnlab.data.dataset import Dataset, Target, find
-from cnnlab.data.images import decode_all, is_image
+from cnnlab.data.images import is_image
 from cnnlab.data.masked_folder import SPLITS, flat_files, mask_files
 from cnnlab.data.masks import read_masks
+from cnnlab.data.problems import Problem, stop
 from cnnlab.errors import DataError, did_you_mean
 from cnnlab.spec.schema import ImageFolder
 
@@ -20,6 +23,12 @@ def load(data: ImageFolder, base: Path) -> Dataset:
     "mask" target, and the images may lie without class folders; then there are no classes. Hidden files are passed
     over, files that are no images are noted. Raises DataError.
     """
+    dataset = with_pixels(listed(data, base), find(data.path, base), data, data.path, base)
+    return dataset if data.masks is None else replace(dataset, targets=_masks(data, base, dataset))
+
+
+def listed(data: ImageFolder, base: Path, problem: Problem = stop) -> Dataset:
+    """`load`'s dataset before any image is opened: x is [example, 0]. What `problem` lets pass is left out."""
     root, where = find(data.path, base), data.path
     if not root.is_dir():
         raise DataError(f"{root} is a file, and a folder of class folders is wanted", where=where)
@@ -27,18 +36,17 @@ def load(data: ImageFolder, base: Path) -> Dataset:
         files, given = flat
         if not files:
             raise DataError(f"no images in {root}", where=where, hint="images go to <name>.jpg, or <class>/<name>.jpg")
-        x = decode_all(root, files, data.channels, data.resize, where)
-        y, targets = np.zeros(len(files), np.int32), _masks(data, base, root, files, x)
-        return Dataset(x, y, (), tuple(files), given, source=data.source, targets=targets)
+        x, y = np.empty((len(files), 0), np.uint8), np.zeros(len(files), np.int32)
+        return Dataset(x, y, (), tuple(files), given, source=data.source)
     others: list[str] = []
-    trees = {split: _classes(folder, root, where, others) for split, folder in _splits(root, where).items()}
+    splits = _splits(root, where, problem)
+    trees = {split: _classes(folder, root, where, others, problem) for split, folder in splits.items()}
     first = next(iter(trees.values()))
     for split, tree in trees.items():
-        strange = sorted(set(tree) - set(first))
-        if strange:
-            message = f"the class '{strange[0]}' is in {split}, and has no folder in train ({', '.join(sorted(first))})"
-            hint = did_you_mean(strange[0], sorted(first)) or "what was never trained cannot be recognised"
-            raise DataError(message, where=where, hint=hint)
+        for name in sorted(set(tree) - set(first)):
+            message = f"the class '{name}' is in {split}, and has no folder in train ({', '.join(sorted(first))})"
+            hint = did_you_mean(name, sorted(first)) or "what was never trained cannot be recognised"
+            problem(DataError(message, where=where, hint=hint))
     classes = tuple(sorted(first))
     files, labels, given = [], [], {}
     for split, tree in trees.items():
@@ -47,29 +55,36 @@ def load(data: ImageFolder, base: Path) -> Dataset:
             files += tree.get(name, [])
             labels += [label] * len(tree.get(name, []))
         given[split] = np.arange(start, len(files))
-    x = decode_all(root, files, data.channels, data.resize, where)
     notes = ()
     if others:
         notes = (f"{where}: {len(others)} files are no images and are not used, for example {others[0]}",)
     given = {} if set(given) == {""} else given
-    targets = {} if data.masks is None else _masks(data, base, root, files, x)
-    y = np.array(labels, np.int32)
-    return Dataset(x, y, classes, tuple(files), given, notes, data.source, targets=targets)
+    x = np.empty((len(files), 0), np.uint8)
+    return Dataset(x, np.array(labels, np.int32), classes, tuple(files), given, notes, data.source)
 
 
-def _masks(data: ImageFolder, base: Path, root: Path, files: list[str], x: np.ndarray) -> dict[str, Target]:
-    folder = find(data.masks or "", base)
+def _masks(data: ImageFolder, base: Path, dataset: Dataset) -> dict[str, Target]:
+    root, folder, files = find(data.path, base), find(data.masks or "", base), list(dataset.files or ())
     names = mask_files(folder, files, data.masks or "")
     masks, images = [folder / name for name in names], [root / name for name in files]
     names = [f"{data.masks}/{name}" for name in names]
-    return {"mask": read_masks(masks, images, names, x.shape[1:3], data, data.masks or "")}
+    return {"mask": read_masks(masks, images, names, dataset.x.shape[1:3], data, data.masks or "")}
 
 
 def _visible(folder: Path) -> Iterator[Path]:
-    return (entry for entry in sorted(folder.iterdir()) if not entry.name.startswith("."))
+    try:
+        entries = sorted(folder.iterdir())
+    except OSError as error:
+        raise DataError(f"cannot be read: {error.strerror}", where=str(folder), hint="see its permissions") from error
+    for entry in entries:
+        if any("\udc80" <= c <= "\udcff" for c in entry.name):  # bytes that are no UTF-8, as Python keeps them
+            hint = "rename it: a run writes down the names of its files"
+            raise DataError("the name is not UTF-8", where=str(entry), hint=hint)
+        if not entry.name.startswith("."):
+            yield entry
 
 
-def _splits(root: Path, where: str) -> Mapping[str, Path]:
+def _splits(root: Path, where: str, problem: Problem) -> Mapping[str, Path]:
     """The folder of each split, train first; `{"": root}` where the class folders lie in `root` itself."""
     folders = {entry.name: entry for entry in _visible(root) if entry.is_dir()}
     # A class may be called `train` too: a split has folders in it, a class has images.
@@ -82,16 +97,16 @@ def _splits(root: Path, where: str) -> Mapping[str, Path]:
     if strange:
         message = f"the folder {strange[0]}/ lies beside train/, and is neither val/ nor test/"
         hint = did_you_mean(strange[0], list(SPLITS)) or "class folders go into train/"
-        raise DataError(message, where=where, hint=hint)
+        problem(DataError(message, where=where, hint=hint))
     if "val" in folders and "validation" in folders:
         raise DataError("val/ and validation/ mean the same, and both are there", where=where, hint="keep one")
-    _refuse_loose(root, root, where)
+    _refuse_loose(root, root, where, problem)
     return {split: folders[name] for name, split in SPLITS.items() if name in folders}
 
 
-def _classes(folder: Path, root: Path, where: str, others: list[str]) -> dict[str, list[str]]:
+def _classes(folder: Path, root: Path, where: str, others: list[str], problem: Problem) -> dict[str, list[str]]:
     """Class name -> its image files, relative to `root`. Files that are no images are added to `others`."""
-    _refuse_loose(folder, root, where)
+    _refuse_loose(folder, root, where, problem)
     entries = list(_visible(folder))
     classes: dict[str, list[str]] = {}
     others += [entry.relative_to(root).as_posix() for entry in entries if not entry.is_dir()]
@@ -100,20 +115,20 @@ def _classes(folder: Path, root: Path, where: str, others: list[str]) -> dict[st
         nested = [child for child in inside if child.is_dir()]
         if nested:
             message = f"{nested[0].relative_to(root).as_posix()}/ is a folder inside the class '{entry.name}'"
-            raise DataError(message, where=where, hint="images lie in the class folder itself")
-        names = [child.relative_to(root).as_posix() for child in inside]
+            problem(DataError(message, where=where, hint="images lie in the class folder itself"))
+        names = [child.relative_to(root).as_posix() for child in inside if child not in nested]
         classes[entry.name] = [name for name in names if is_image(name)]
         others += [name for name in names if not is_image(name)]
         if not classes[entry.name]:
             message = f"the class folder {entry.relative_to(root).as_posix()}/ has no image in it"
-            raise DataError(message, where=where, hint="add images, or remove the folder")
+            problem(DataError(message, where=where, hint="add images, or remove the folder"))
     if not classes:
         raise DataError(f"no class folders in {folder}", where=where, hint="images go to <class>/<name>.jpg")
     return classes
 
 
-def _refuse_loose(folder: Path, root: Path, where: str) -> None:
+def _refuse_loose(folder: Path, root: Path, where: str, problem: Problem) -> None:
     loose = [entry.relative_to(root).as_posix() for entry in _visible(folder) if is_image(entry.name)]
     if loose:
         message = f"images in no class folder: {len(loose)}, for example {loose[0]}"
-        raise DataError(message, where=where, hint="images go to <class>/<name>.jpg")
+        problem(DataError(message, where=where, hint="images go to <class>/<name>.jpg"))

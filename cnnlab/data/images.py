@@ -5,17 +5,16 @@ import struct
 import threading
 import warnings
 import zlib
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 from PIL import Image, ImageOps
+from PIL.JpegImagePlugin import JpegImageFile
 
-from cnnlab.data.memory import check_fits, processors
-from cnnlab.data.resize import size_per_axis
+from cnnlab.data import jpeg
 from cnnlab.errors import DataError
+from cnnlab.spec.images import Decode
 
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
 DAMAGED = (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, struct.error, zlib.error)
@@ -27,55 +26,44 @@ def is_image(name: str) -> bool:
     return name.lower().endswith(EXTENSIONS)
 
 
-def decode(path: Path | bytes, channels: int, size: tuple[int, int] | None = None, name: str = "") -> np.ndarray:
+def decode(
+    path: Path | bytes, channels: int, size: tuple[int, int] | None = None, name: str = "", decoder: Decode = "full"
+) -> np.ndarray:
     """The image as uint8 [height, width, channels], resized to `size` (height, width) by Pillow's BILINEAR.
 
     channels: 1 (luminance) or 3 (red, green, blue). Turned as its EXIF data say; 16 bits become 8 by
     dividing by 257; transparency is laid on white; of several frames the first is taken.
+    A JPEG that is resized need not be decoded in full: see `jpeg.resized`.
     `path` may be the bytes of the file itself. Raises DataError, which calls the file `name`, or its path.
     """
     where = name or str(path)
     try:
+        if isinstance(path, Path) and path.is_fifo():  # to open one waits for a writer, for ever
+            raise OSError("it is a pipe")
         with io.BytesIO(path) if isinstance(path, bytes) else path.open("rb") as file:
-            turned = ImageOps.exif_transpose(open_image(file))
-            flat = _eight_bits(turned, where).convert("L" if channels == 1 else "RGB")
+            image = open_image(file)
+            partly = decoder == "simplejpeg" or (decoder == "reduced" and size is not None)
+            if partly and isinstance(image, JpegImageFile):
+                return _pixels(jpeg.resized(file, image, channels, size, decoder), channels)
+            image.load()
+            ImageOps.exif_transpose(image, in_place=True)
+            flat = _eight_bits(image, where)
+            mode = "L" if channels == 1 else "RGB"
+            flat = flat if flat.mode == mode else flat.convert(mode)  # which copies in any case
         if size is not None:
             flat = flat.resize((size[1], size[0]), Image.Resampling.BILINEAR)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         message = f"more than {Image.MAX_IMAGE_PIXELS:,} pixels"
         raise DataError(message, where=where, hint="make it smaller") from error
     except DAMAGED as error:
-        reason = "it is no image that Pillow knows" if isinstance(error, Image.UnidentifiedImageError) else error
-        raise DataError(f"cannot read the image: {reason}", where=where, hint="repair or remove it") from error
-    return np.asarray(flat).reshape(flat.height, flat.width, channels)
+        raise DataError(
+            f"cannot read the image: {_reason(error, path)}", where=where, hint="repair or remove it"
+        ) from error
+    return _pixels(flat, channels)
 
 
-def decode_all(
-    root: Path, files: Sequence[str], channels: int, resize: int | tuple[int, ...] | None, where: str
-) -> np.ndarray:
-    """uint8 [example, height, width, channels], decoded by threads, in the order of `files`, which start at `root`.
-
-    Raises DataError for the first of them that cannot be read or has another size, and for too many.
-    """
-    height, width = size_per_axis(resize, 2) if resize is not None else (None, None)
-    size = (height, width) if height and width else None
-    first = decode(root / files[0], channels, size, f"{where}/{files[0]}")
-    words = f"{len(files):,} images of {first.shape[0]} x {first.shape[1]}"
-    check_fits(len(files) * first.nbytes, words, where=where, hint="choose a smaller data.resize")
-    x = np.empty((len(files), *first.shape), np.uint8)
-
-    def decode_into(i: int) -> None:
-        image = decode(root / files[i], channels, size, f"{where}/{files[i]}")
-        if image.shape != first.shape:
-            sizes = [f"{height} x {width}" for height, width, _ in (first.shape, image.shape)]
-            message = f"{files[0]} is {sizes[0]} (height x width), and {files[i]} is {sizes[1]}"
-            raise DataError(message, where=where, hint="add data.resize, to bring all to one size")
-        x[i] = image
-
-    with ThreadPoolExecutor(processors()) as pool:
-        for _ in pool.map(decode_into, range(len(files))):  # raises the first file's error, in their order
-            pass
-    return x
+def _pixels(image: Image.Image, channels: int) -> np.ndarray:
+    return np.asarray(image).reshape(image.height, image.width, channels)
 
 
 def crop(
@@ -103,6 +91,13 @@ def crop(
 def _before(have: int, wanted: int) -> int:
     """What is cut before the centre, negative for what is added; of an odd surplus half is rounded to even."""
     return round((have - wanted) / 2) if have >= wanted else -((wanted - have) // 2)
+
+
+def _reason(error: Exception, path: Path | bytes) -> str:
+    if isinstance(error, Image.UnidentifiedImageError):
+        size = len(path) if isinstance(path, bytes) else path.stat().st_size
+        return "it is no image that Pillow knows" if size else "the file is empty"
+    return getattr(error, "strerror", None) or str(error)
 
 
 def open_image(file: BinaryIO) -> Image.Image:

@@ -8,15 +8,17 @@ from cnnlab.data.images import crop, decode, is_image
 from cnnlab.data.npz import read_array
 from cnnlab.data.resize import resize
 from cnnlab.errors import DataError
+from cnnlab.spec.images import Decode
 
 ARRAYS = (".npy", ".npz")
 
 
-def read_inputs(path: Path, input_shape: tuple[int, ...], *, pixels: bool) -> np.ndarray:
+def read_inputs(path: Path, input_shape: tuple[int, ...], *, pixels: bool, decoder: Decode = "full") -> np.ndarray:
     """The examples of one file, [example, *space, channel], of `input_shape`; uint8 counts as 0..1.
 
     An image is one example; .npy and .npz (`x`) hold a batch, or a single example without the batch axis.
-    `pixels` says that the run was trained on values from 0 to 1, which is what an image gives.
+    `pixels` says that the run was trained on values from 0 to 1, which is what an image gives; `decoder`, how its own
+    images were decoded.
     Raises DataError where the file is no such thing or does not fit.
     """
     where = str(path)
@@ -28,7 +30,7 @@ def read_inputs(path: Path, input_shape: tuple[int, ...], *, pixels: bool) -> np
         kind = "x".join(map(str, input_shape)) + ("" if pixels else " of values that are no pixels from 0 to 255")
         raise DataError(f"an image, and the run was trained on {kind}", where=where, hint="give .npy or .npz arrays")
     height, width, channels = input_shape
-    return decode(path, channels, (height, width))[None]
+    return decode(path, channels, (height, width), decoder=decoder)[None]
 
 
 def is_array(path: Path) -> bool:

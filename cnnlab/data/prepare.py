@@ -5,6 +5,7 @@ import io
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,10 @@ from cnnlab.data.fingerprint import dataset_fingerprint, split_fingerprint, targ
 from cnnlab.data.imbalance import imbalance, imbalance_notes, sampling_shares
 from cnnlab.data.memory import processors
 from cnnlab.data.split import NAMES, classes_missing, duplicates_across, missed, split
+from cnnlab.data.stored import StoredImages
 from cnnlab.data.target_counts import describe_targets
 from cnnlab.errors import DataError, SpecError
+from cnnlab.spec.data import with_own_decoder
 from cnnlab.spec.schema import Data
 
 COLUMNS = ["index", "split", "class", "file"]
@@ -46,7 +49,7 @@ class Prepared:
         return (*(self.crop or spatial), channels)
 
     @property
-    def seen(self) -> np.ndarray:
+    def seen(self) -> np.ndarray | StoredImages:
         """Every example as evaluation sees it, [example, *input_shape]."""
         return centre(self.dataset.x, self.crop)
 
@@ -98,19 +101,33 @@ def with_sampling(prepared: Prepared, data: Data) -> Prepared:
     return replace(prepared, sampling=sampling_shares(data.sampling, prepared.classes, prepared.class_counts))
 
 
-def _identity(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _identity(x: np.ndarray | StoredImages) -> tuple[np.ndarray, np.ndarray]:
     return np.zeros(x.shape[-1], np.float32), np.ones(x.shape[-1], np.float32)
 
 
-def statistics(x: np.ndarray, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def statistics(x: np.ndarray | StoredImages, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Mean and standard deviation (of the population) per channel of `x[indices]`, float32 [channel].
 
     uint8 counts as 0..1. Sums are float64, of differences to the first value, so that a constant channel has
-    a deviation of exactly 0; that counts as 1.
+    a deviation of exactly 0; that counts as 1. Images in files were summed when they were looked at, to the same bits.
     """
-    channels = x.shape[-1]
-    flat = x.reshape(len(x), -1)
-    shift = np.tile(x[indices[0]].reshape(-1, channels)[0].astype(np.float64), flat.shape[1] // channels)
+    channels, size = x.shape[-1], prod(x.shape[1:])
+    if isinstance(x, StoredImages):
+        first, sums, squares = x.survey.differences(indices, size // channels)
+    else:
+        first = x[indices[0]].reshape(-1, channels)[0].astype(np.float64)
+        found = _differences(x.reshape(len(x), -1), indices, first)
+        sums, squares = (each.reshape(-1, channels).sum(0) for each in found)
+    mean, square = (each / (len(indices) * (size // channels)) for each in (sums, squares))
+    variance = np.maximum(square - mean**2, 0)
+    scale = 1 / 255 if x.dtype == np.uint8 else 1.0
+    std = np.where(variance > 0, np.sqrt(variance) * scale, 1)
+    return ((mean + first) * scale).astype(np.float32), std.astype(np.float32)
+
+
+def _differences(flat: np.ndarray, indices: np.ndarray, first: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Sums and sums of squares, float64 [value], of `flat[indices]` [example, value] minus the first pixel."""
+    shift = np.tile(first, flat.shape[1] // len(first))
     rows = max(1, 2**20 // flat.shape[1])  # a million values at once stay in the processor's cache
 
     def part(start: int) -> tuple[np.ndarray, np.ndarray]:
@@ -122,12 +139,7 @@ def statistics(x: np.ndarray, indices: np.ndarray) -> tuple[np.ndarray, np.ndarr
         for value, square in pool.map(part, range(0, len(indices), rows)):
             sums += value
             squares += square
-    count = len(indices) * (flat.shape[1] // channels)
-    mean, square = (each.reshape(-1, channels).sum(0) / count for each in (sums, squares))
-    variance = np.maximum(square - mean**2, 0)
-    scale = 1 / 255 if x.dtype == np.uint8 else 1.0
-    std = np.where(variance > 0, np.sqrt(variance) * scale, 1)
-    return ((mean + shift[:channels]) * scale).astype(np.float32), std.astype(np.float32)
+    return sums, squares
 
 
 def describe(prepared: Prepared) -> dict[str, Any]:
@@ -143,6 +155,7 @@ def describe(prepared: Prepared) -> dict[str, Any]:
         "evaluation": {"resize": list(dataset.x.shape[1:-1]), "crop": prepared.crop and list(prepared.crop)},
         "normalization": {"mean": prepared.mean.tolist(), "std": prepared.std.tolist()},
         "notes": list(prepared.notes),
+        "skipped": [{"file": file, "reason": reason} for file, reason in dataset.skipped.items()],
     }
 
 
@@ -201,7 +214,7 @@ def restore(data: Data, base: Path, splits: Mapping[str, np.ndarray], descriptio
 
     `description` is what `describe` returned at training. DataError where the data is not the same any more.
     """
-    dataset = load(data, base)
+    dataset = load(with_own_decoder(data), base)
     where = data.where
     hint = "put the data back as it was, or train again"
     lacking = [key for key in ("fingerprints", "normalization", "notes") if key not in description]

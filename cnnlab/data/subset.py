@@ -1,4 +1,4 @@
-"""Some of a source's classes alone."""
+"""Some of a source's examples, or of its classes, alone."""
 
 from dataclasses import replace
 
@@ -6,6 +6,24 @@ import numpy as np
 
 from cnnlab.data.dataset import Dataset
 from cnnlab.errors import DataError, did_you_mean
+
+
+def take(dataset: Dataset, kept: np.ndarray) -> Dataset:
+    """The examples at the sorted indices `kept`, under the same classes."""
+    there = np.zeros(len(dataset.y), bool)
+    there[kept] = True
+    place = np.cumsum(there) - 1
+    targets = {name: replace(target, values=target.values[kept]) for name, target in dataset.targets.items()}
+    return replace(
+        dataset,
+        x=dataset.x[kept] if isinstance(dataset.x, np.ndarray) else dataset.x.take(kept),
+        y=dataset.y[kept],
+        files=dataset.files and tuple(dataset.files[i] for i in kept),
+        given={split: place[indices[there[indices]]] for split, indices in dataset.given.items()},
+        groups=dataset.groups and tuple(dataset.groups[i] for i in kept),
+        digests=tuple(dataset.digests[i] for i in kept),
+        targets=targets,
+    )
 
 
 def only_classes(dataset: Dataset, names: tuple[str, ...], where: str) -> Dataset:
@@ -17,16 +35,4 @@ def only_classes(dataset: Dataset, names: tuple[str, ...], where: str) -> Datase
     label = np.full(len(dataset.classes), -1, np.int32)
     label[[dataset.classes.index(name) for name in names]] = np.arange(len(names))
     y = label[dataset.y]
-    kept = np.flatnonzero(y >= 0)
-    place = np.cumsum(y >= 0) - 1
-    return replace(
-        dataset,
-        x=dataset.x[kept],
-        y=y[kept],
-        classes=names,
-        files=dataset.files and tuple(dataset.files[i] for i in kept),
-        given={split: place[indices[y[indices] >= 0]] for split, indices in dataset.given.items()},
-        groups=dataset.groups and tuple(dataset.groups[i] for i in kept),
-        digests=tuple(dataset.digests[i] for i in kept),
-        targets={name: replace(target, values=target.values[kept]) for name, target in dataset.targets.items()},
-    )
+    return take(replace(dataset, y=y, classes=names), np.flatnonzero(y >= 0))

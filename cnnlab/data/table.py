@@ -1,14 +1,17 @@
 """`source: csv`: a table, CSV or Parquet, with a row for each example: an image file or numbers, and what to learn."""
 
+import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
+from cnnlab.data.bad_files import with_pixels
 from cnnlab.data.dataset import Dataset, Target, find
 from cnnlab.data.groups import check_given
-from cnnlab.data.images import decode_all
 from cnnlab.data.masks import read_masks
+from cnnlab.data.problems import Problem, stop
 from cnnlab.data.rows import read_rows
 from cnnlab.errors import DataError
 from cnnlab.spec.data import Csv
@@ -28,10 +31,31 @@ def load(data: Csv, base: Path) -> Dataset:
     0 and 1, or of cells with a separator; "values"; "mask". Raises DataError; it names the first bad row and counts
     them all.
     """
+    dataset, rows = _listed(data, base, stop)
+    if data.images is None:
+        return dataset
+    root, folder = find(data.path, base).parent, str(Path(data.path).parent)
+    dataset = with_pixels(dataset, root, data, folder, base)
+    if data.masks is None:
+        return dataset
+    mask_of = {row[data.images]: row[data.masks] for row in rows}
+    files = dataset.files or ()
+    masks, images = [root / mask_of[file] for file in files], [root / file for file in files]
+    names = [f"{folder}/{mask_of[file]}" for file in files]
+    mask = read_masks(masks, images, names, dataset.x.shape[1:3], data, data.path)
+    return replace(dataset, targets={"mask": mask, **dataset.targets})
+
+
+def listed(data: Csv, base: Path, problem: Problem = stop) -> Dataset:
+    """`load`'s dataset before any image or mask is opened: x of images is [example, 0]. What `problem` lets pass is
+    left out."""
+    return _listed(data, base, problem)[0]
+
+
+def _listed(data: Csv, base: Path, problem: Problem) -> tuple[Dataset, list[Row]]:
     path, where = find(data.path, base), data.path
-    folder = str(Path(where).parent)
     columns = {key: _names(getattr(data, key)) for key in KEYS if getattr(data, key)}
-    rows = _good_rows(data, path, columns, where)
+    rows = _good_rows(data, path, columns, where, problem)
     given = _given(rows, data.split_column, where) if data.split_column else {}
     groups = tuple(row[data.group_column] for row in rows) if data.group_column else None
     if groups:
@@ -39,12 +63,7 @@ def load(data: Csv, base: Path) -> Dataset:
     files, targets = None, {}
     if data.images is not None:
         files = tuple(row[data.images] for row in rows)
-        x = decode_all(path.parent, files, data.channels, data.resize, folder)
-        if data.masks is not None:
-            names = [row[data.masks] for row in rows]
-            masks, images = ([path.parent / name for name in part] for part in (names, files))
-            names = [f"{folder}/{name}" for name in names]
-            targets["mask"] = read_masks(masks, images, names, x.shape[1:3], data, where)
+        x = np.empty((len(files), 0), np.uint8)
     else:
         x = _numbers(rows, columns["features"])
     if data.values is not None:
@@ -57,7 +76,8 @@ def load(data: Csv, base: Path) -> Dataset:
         classes = _sorted(set(labels))
         place = {name: i for i, name in enumerate(classes)}
         y = np.array([place[label] for label in labels], np.int32)
-    return Dataset(x, y, classes, files, given, source=data.source, groups=groups, targets=targets)
+    dataset = Dataset(x, y, classes, files, given, source=data.source, groups=groups, targets=targets)
+    return dataset, rows
 
 
 def _names(value: str | tuple[str, ...]) -> list[str]:
@@ -98,26 +118,35 @@ def _parts(cell: str, separator: str) -> set[str]:
     return {part.strip() for part in cell.split(separator)} - {""}
 
 
-def _good_rows(data: Csv, path: Path, columns: dict[str, list[str]], where: str) -> list[Row]:
+def _good_rows(data: Csv, path: Path, columns: dict[str, list[str]], where: str, problem: Problem) -> list[Row]:
     """The cells of the wanted columns, stripped, a dictionary for each row."""
     rows: list[Row] = []
     wrong: list[str] = []
-    places: dict[Path, str] = {}
+    places: dict[str, str] = {}
     for place, cells, width in read_rows(path, columns, where):
-        problem = f"{len(cells)} cells, and the header has {width}" if len(cells) != width else ""
-        row = {} if problem else {name: cells[name].strip() for names in columns.values() for name in names}
-        problem = problem or _problem(row, data, columns, path.parent)
-        if not problem and data.images is not None:
-            first = places.setdefault((path.parent / row[data.images]).resolve(), place)
-            problem = f"{row[data.images]!r} stands in {first} already" if first != place else ""
-        if problem:
-            wrong.append(f"{place}: {problem}")
-        rows.append(row)
-    if wrong:
-        raise DataError(wrong[0], where=where, hint=f"bad rows: {len(wrong):,} of {len(rows):,}")
+        words = f"{len(cells)} cells, and the header has {width}" if len(cells) != width else ""
+        row = {} if words else {name: cells[name].strip() for names in columns.values() for name in names}
+        words = words or _problem(row, data, columns, path.parent)
+        if not words and data.images is not None:
+            first = places.setdefault(_resolved(path.parent / row[data.images]), place)
+            words = f"{row[data.images]!r} stands in {first} already" if first != place else ""
+        if words:
+            wrong.append(f"{place}: {words}")
+        else:
+            rows.append(row)
+    for words in wrong:
+        problem(DataError(words, where=where, hint=f"bad rows: {len(wrong):,} of {len(wrong) + len(rows):,}"))
     if not rows:
         raise DataError("no row below the header", where=where, hint="a row for every example")
     return rows
+
+
+def _resolved(path: Path) -> str:
+    """The file behind links, also where they go in a circle or the name cannot be one."""
+    try:
+        return os.path.realpath(path)
+    except (OSError, ValueError):
+        return str(path)
 
 
 def _problem(row: Row, data: Csv, columns: dict[str, list[str]], folder: Path) -> str:
@@ -134,7 +163,7 @@ def _problem(row: Row, data: Csv, columns: dict[str, list[str]], folder: Path) -
         for name in data.labels:
             if row[name].lower() not in (*NO, *YES):
                 return f"{row[name][:200]!r} in the column '{name}' is neither 0 nor 1"
-    for key in ("images", "masks"):
+    for key in ("images", "masks") if data.on_bad_file == "error" else ("masks",):  # skipped when it is opened
         for name in columns.get(key, ()):
             if not _is_file(folder, row[name]):
                 return f"no file {row[name][:200]!r}"

@@ -1,10 +1,11 @@
 """The pictures of eval/<split>/, by task."""
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from cnnlab.errors import DataError
 from cnnlab.metrics.calibration import reliability
 from cnnlab.metrics.ranking import one_against_rest
 from cnnlab.report.figures import confusion_matrix_png
@@ -20,27 +21,32 @@ from cnnlab.tasks.segmentation import Segmentation
 from cnnlab.tasks.task import Found, Task
 
 
-def pictures(task: Task, report: dict[str, Any], found: Found) -> dict[str, bytes]:
-    """File name -> PNG, the most telling one first."""
+def pictures(task: Task, report: dict[str, Any], found: Found, *, brief: bool = False) -> dict[str, bytes]:
+    """File name -> PNG, the most telling one first; `brief`: that one alone."""
+    made = _pictures(task, report, found)
+    return {name: draw() for name, draw in list(made.items())[: 1 if brief else None]}
+
+
+def _pictures(task: Task, report: dict[str, Any], found: Found) -> dict[str, Callable[[], bytes]]:
     split = report["split"]
     match task:
         case Classification():
             said = predictions(found)
             yes = one_against_rest(said.labels, task.outputs)
-            reliable = reliability(said.probability, said.predicted == said.labels)
+            right = said.predicted == said.labels
             return {
-                "confusion_matrix.png": confusion_matrix_png(report),
-                **_curves(yes, found.values["probabilities"], task.names, split),
-                "reliability.png": reliability_png(reliable, split),
+                "confusion_matrix.png": partial(confusion_matrix_png, report),
+                **_curves(yes, found.values["probabilities"], report, task.names),
+                "reliability.png": lambda: reliability_png(reliability(said.probability, right), split),
             }
         case MultiLabel():
-            return _curves(found.target > 0, found.values["probabilities"], task.names, split)
+            return _curves(found.target > 0, found.values["probabilities"], report, task.names)
         case Regression():
-            return {"residuals.png": residuals_png(found.target, found.values["predicted"], task.names, split)}
+            return {"residuals.png": partial(residuals_png, found.target, found.values["predicted"], task.names, split)}
         case Segmentation():
             return {
-                "overlays.png": overlays_png(found.shown, task.names, split),
-                "confusion_matrix.png": confusion_matrix_png(report),
+                "overlays.png": partial(overlays_png, found.shown, task.names, split),
+                "confusion_matrix.png": partial(confusion_matrix_png, report),
             }
         case SeveralHeads():
             return {
@@ -51,12 +57,13 @@ def pictures(task: Task, report: dict[str, Any], found: Found) -> dict[str, byte
     return {}
 
 
-def _curves(yes: np.ndarray, scores: np.ndarray, names: tuple[str, ...], split: str) -> dict[str, bytes]:
+def _curves(
+    yes: np.ndarray, scores: np.ndarray, report: dict[str, Any], names: tuple[str, ...]
+) -> dict[str, Callable[[], bytes]]:
     """ROC and precision-recall curves, where any name has both yes and no."""
-    drawn = {}
-    for name, draw in (("roc.png", roc_png), ("precision_recall.png", precision_recall_png)):
-        try:
-            drawn[name] = draw(yes, scores, names, split)
-        except DataError:  # of one class alone there is no curve; the report says so
-            continue
-    return drawn
+    kinds = {"roc_auc": ("roc.png", roc_png), "average_precision": ("precision_recall.png", precision_recall_png)}
+    return {
+        file: partial(draw, yes, scores, names, report["split"])
+        for figure, (file, draw) in kinds.items()
+        if report[figure]["macro"] is not None
+    }

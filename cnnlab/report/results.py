@@ -41,7 +41,8 @@ def finish(started: Started) -> Outcome:
     run, prepared = started.run, started.prepared
     restored = with_state(run, started.experiment, prepared, started.program, "best")
     splits = [name for name in ("validation", "test") if name in prepared.splits] or ["train"]
-    outcome = [evaluate(restored, split, "best") for split in splits][-1]
+    # Intervals and all pictures are of the split that the run is told by; `eval` makes those of the others.
+    outcome = [evaluate(restored, split, "best", brief=split != splits[-1]) for split in splits][-1]
     rows = history.read(run.history)
     best = history.best_row(run.history, started.stopping)
     write_atomically(
@@ -56,11 +57,14 @@ def finish(started: Started) -> Outcome:
     return outcome
 
 
-def evaluate(restored: Restored, split: str, which: str) -> Outcome:
-    """Evaluate one split of a restored run; its tables and pictures go to eval/<split>/."""
+def evaluate(restored: Restored, split: str, which: str, *, brief: bool = False) -> Outcome:
+    """Evaluate one split of a restored run; its tables and pictures go to eval/<split>/.
+
+    `brief`: without intervals, and the first picture alone.
+    """
     run, experiment = restored.run, restored.experiment
-    report, found = evaluate_split(restored, split, which)
-    drawn = pictures(restored.program.task, report, found)
+    report, found = evaluate_split(restored, split, which, brief=brief)
+    drawn = pictures(restored.program.task, report, found, brief=brief)
     for name, picture in drawn.items():
         write_atomically(run.evaluation(split, which) / name, picture)
     stopping = watched(experiment.train, has_validation="validation" in restored.prepared.splits)

@@ -78,8 +78,11 @@ def load_state(
     raise RunError(f"nothing to evaluate: {why}", where=str(run.path), hint="continue it with 'train --resume'")
 
 
-def evaluate_split(restored: Restored, split: str, which: str) -> tuple[dict[str, Any], Found]:
-    """The report of a split, as metrics.json has it, and what it is made of; its files are written to eval/<split>/."""
+def evaluate_split(restored: Restored, split: str, which: str, *, brief: bool = False) -> tuple[dict[str, Any], Found]:
+    """The report of a split, as metrics.json has it, and what it is made of; its files are written to eval/<split>/.
+
+    `brief`: without intervals.
+    """
     prepared, task = restored.prepared, restored.program.task
     if split not in prepared.splits:
         there = list(prepared.splits)
@@ -88,7 +91,7 @@ def evaluate_split(restored: Restored, split: str, which: str) -> tuple[dict[str
     size = restored.experiment.data.batch_size
     state, indices = restored.state, prepared.splits[split]
     found = evaluate(restored.program, state.params, state.stats, prepared, split, size)
-    report = task.report(found, split, restored.experiment.seed)
+    report = task.report(found, split, None if brief else restored.experiment.seed)
     folder = restored.run.evaluation(split, which)
     files = prepared.dataset.files
     names = None if files is None else [files[i] for i in indices]

@@ -26,6 +26,7 @@ from cnnlab.runs.weights import (
     run_weights,
     sized_by_head,
 )
+from cnnlab.spec.data import decoder_of, with_own_decoder
 from cnnlab.spec.load import load
 from cnnlab.tasks import made
 from cnnlab.tasks.heads import SeveralHeads
@@ -87,10 +88,12 @@ def of_run(run: Run, checkpoint: str) -> Predictor:
     task = made(experiment, data)
     make = partial(bare, experiment.model, classes=task)
     crop = shape[:-1] if cropped(data) else None
+    decoder = decoder_of(with_own_decoder(experiment.data))
     whole = shape if crop is None else (*data["evaluation"]["resize"], shape[-1])
 
     def read(path: Path) -> np.ndarray:
-        return _normalized(centre(read_inputs(path, whole, pixels=before.pixels), crop), before)
+        pixels = read_inputs(path, whole, pixels=before.pixels, decoder=decoder)
+        return _normalized(centre(pixels, crop), before)
 
     def weights() -> tuple[Weights, tuple[str, ...]]:
         found, _, notes = run_weights(run, checkpoint)

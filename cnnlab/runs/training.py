@@ -193,6 +193,8 @@ def train(started: Started, signals: StopSignals) -> Generator[Progress | EpochE
                 rows.append(event.row)
                 history.write(run.history, rows, columns)
                 run.write_log(line(event.row, experiment.train.epochs))
+                for note in event.notes:
+                    run.write_log(f"note: {note}")
                 saver.epoch_ended(rows, event.state)
             yield event
             if isinstance(event, EpochEnd) and is_over(rows, stopping):

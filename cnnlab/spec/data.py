@@ -1,12 +1,13 @@
 """What a spec's `data` may say: where examples come from, how they are split, resized and augmented."""
 
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, TypeVar
 
 from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
 from cnnlab.spec.augment import Augmentation
 from cnnlab.spec.balance import ClassWeights
+from cnnlab.spec.images import Decode, ImageKeys
 from cnnlab.spec.split import Split
 from cnnlab.spec.types import (
     Bool,
@@ -15,7 +16,6 @@ from cnnlab.spec.types import (
     PerAxis,
     PositiveInt,
     Str,
-    whole_number,
     words_or,
 )
 
@@ -111,6 +111,24 @@ class Cifar100(FileSource):
     labels: Literal["fine", "coarse"] = Field(default="fine", description="the 100 classes, or their 20 superclasses")
 
 
+class Stl10(FileSource):
+    """STL-10: the folder of its binary version, its labelled images alone."""
+
+    tags = ("stl10",)
+    source: Literal["stl10"]
+
+
+class OxfordPet(FileSource, ImageKeys):
+    """The Oxford-IIIT Pet dataset: the folder with `images/` and `annotations/`; its outlines are masks."""
+
+    tags = ("oxford_pet",)
+    source: Literal["oxford_pet"]
+    labels: Literal["breeds", "species"] = Field(default="breeds", description="the 37 breeds, or cat and dog")
+    border: Literal["ignore", "class"] = Field(
+        default="ignore", description="pixels that the outlines leave open: said nothing of, or a class of their own"
+    )
+
+
 SpatialAxes = Annotated[
     Annotated[Int, Field(ge=0, le=3)] | None,
     Field(description="default: x of rank 2 is vectors, 3 and 4 images, 5 volumes"),
@@ -148,9 +166,6 @@ class Npy(ArraySource):
     y: Str | None = None
 
 
-Channels = Annotated[Literal[1, 3], BeforeValidator(whole_number, json_schema_input_type=Literal[1, 3])]
-
-
 MaskClasses = Annotated[
     Annotated[tuple[ClassName, ...], Field(min_length=2, max_length=255), AfterValidator(distinct)] | None,
     Field(description="names of the ids in the masks, from 0; default: the ids"),
@@ -164,16 +179,23 @@ MaskValues = Annotated[
 ]
 
 
-class ImageFolder(FileSource):
+class ImageFiles(FileSource, ImageKeys):
+    """A source whose examples are image files."""
+
+    on_bad_file: Literal["error", "skip"] = Field(
+        default="error", description="skip: leave out images that cannot be read, count and list them"
+    )
+
+
+class ImageFolder(ImageFiles):
     """`class/name.jpg`, or `train/`, `val/`, `test/` above that; with masks also images without class folders."""
 
     tags = ("image_folder",)
-    path_keys = ("path", "masks")
+    path_keys = ("path", "masks", "cache")
     source: Literal["image_folder"]
     masks: Str | None = Field(default=None, description="a folder with an image of class ids for each image, as named")
     mask_classes: MaskClasses = None
     mask_values: MaskValues = None
-    channels: Channels = 3
 
 
 def _column_names(value: Any) -> Any:
@@ -193,10 +215,11 @@ ColumnOrColumns = Annotated[
 ]
 
 
-class Csv(FileSource):
+class Csv(ImageFiles):
     """A table, CSV or Parquet: a column of image files, relative to it, or columns of numbers; and what to learn."""
 
     tags = ("csv",)
+    path_keys = ("path", "cache")
     source: Literal["csv"]
     images: Str | None = Field(default=None, description="the column with the images' paths")
     features: Columns | None = Field(default=None, description="instead of images: columns of numbers, a vector a row")
@@ -210,7 +233,6 @@ class Csv(FileSource):
     mask_values: MaskValues = None
     split_column: Str | None = Field(default=None, description="of train, validation (or val), test")
     group_column: Str | None = Field(default=None, description="a group's examples stay in one split")
-    channels: Channels = 3
 
 
 class Hdf5(ArraySource):
@@ -224,3 +246,17 @@ class Hdf5(ArraySource):
     y: Str = "y"
     x_test: Str = Field(default="x_test", description="used where it is there, as y_test and classes are")
     y_test: Str = "y_test"
+
+
+Spec = TypeVar("Spec", bound=DataSpec)
+
+
+def with_own_decoder(data: Spec) -> Spec:
+    """The resolved `data` of a run, which decodes in full if it is from before there was `decode`."""
+    old = isinstance(data, ImageKeys) and "decode" not in data.model_fields_set
+    return data.model_copy(update={"decode": "full"}) if old else data
+
+
+def decoder_of(data: DataSpec) -> Decode:
+    """How the run with this resolved `data` brings an image to its size."""
+    return data.decode if isinstance(data, ImageKeys) and data.resize is not None else "full"

@@ -1,5 +1,6 @@
 """YAML -> Experiment: overrides, all errors at once with their positions, the nearest name."""
 
+import os
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -35,7 +36,7 @@ def _anchored(experiment: Experiment, folder: Path) -> Experiment:
     """The paths of data and weights as absolute ones; in a spec they start at the spec's folder."""
 
     def absolute(path: str) -> str:
-        return str((folder / Path(path).expanduser()).resolve())
+        return os.path.realpath(folder / Path(path).expanduser())  # Path.resolve fails where links go in a circle
 
     data, model = experiment.data, experiment.model
     paths = {key: getattr(data, key) for key in data.path_keys}

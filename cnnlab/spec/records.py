@@ -4,7 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from cnnlab.spec.data import Channels, FileSource
+from cnnlab.spec.data import FileSource
+from cnnlab.spec.images import Channels
 from cnnlab.spec.types import PositiveInt, Str
 
 

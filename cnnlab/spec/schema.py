@@ -16,6 +16,8 @@ from cnnlab.spec.data import (
     NoData,
     Npy,
     Npz,
+    OxfordPet,
+    Stl10,
 )
 from cnnlab.spec.generators import DigitScenes, Function, Gaussians, Shapes, Sines, Spheres, Spirals, TwoMoons
 from cnnlab.spec.losses import Loss
@@ -78,6 +80,8 @@ if TYPE_CHECKING:
         | Idx
         | Cifar10
         | Cifar100
+        | Stl10
+        | OxfordPet
         | Npz
         | Npy
         | Hdf5

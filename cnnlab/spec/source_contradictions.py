@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from cnnlab.spec.data import Csv, DataSpec, ImageFolder, Npy
 from cnnlab.spec.generators import DigitScenes, Function, Sines
+from cnnlab.spec.images import ImageKeys
 from cnnlab.spec.yaml import Path
 
 
@@ -25,7 +26,7 @@ def source_contradictions(data: DataSpec) -> Iterator[tuple[Path, str]]:
         yield from _masks(data)
     if isinstance(data, Function):
         for key, name in (("frequency", "sine"), ("coefficients", "polynomial")):
-            if key in data.model_fields_set and data.function != name:
+            if getattr(data, key) != type(data).model_fields[key].default and data.function != name:
                 yield ("data", key), f"{key} is for the {name}, and data.function is {data.function}"
 
 
@@ -47,11 +48,10 @@ def _csv(data: Csv) -> Iterator[tuple[Path, str]]:
     if data.label_separator is not None and not isinstance(data.labels, str):
         yield ("data", "label_separator"), "it divides the cells of one column: labels must name that one"
     if data.features is not None:
-        for key in ("masks", "resize"):
-            if getattr(data, key) is not None:
+        for key in ("masks", "resize", "on_bad_file", *ImageKeys.model_fields):
+            # A resolved spec has the defaults too.
+            if getattr(data, key) != type(data).model_fields[key].default:
                 yield ("data", key), f"{key} is for images, and data.features are numbers"
-        if "channels" in data.model_fields_set:
-            yield ("data", "channels"), "channels is for images, and data.features are numbers"
         labels = data.labels if isinstance(data.labels, tuple) else (data.labels,)
         for name in data.features:
             if name in (*(data.values or ()), *labels):

@@ -11,6 +11,8 @@ from cnnlab.spec.data import (
     ImageFolder,
     Npy,
     Npz,
+    OxfordPet,
+    Stl10,
 )
 from cnnlab.spec.generators import (
     DigitScenes,
@@ -31,6 +33,8 @@ SOURCES: tuple[type[DataSpec], ...] = (
     Idx,
     Cifar10,
     Cifar100,
+    Stl10,
+    OxfordPet,
     Npz,
     Npy,
     Hdf5,

@@ -8,6 +8,7 @@ from cnnlab.data.prepare import Prepared, describe_task_data
 from cnnlab.errors import SpecError
 from cnnlab.spec.losses import default_loss, misfits
 from cnnlab.spec.schema import Experiment
+from cnnlab.spec.schema import Task as TaskSpec
 from cnnlab.spec.tasks import (
     ClassificationTask,
     HeadsTask,
@@ -39,6 +40,12 @@ def task_of(experiment: Experiment, prepared: Prepared) -> Task:
         if isinstance(part, Regression):
             part.check_targets(part.targets(prepared.dataset), experiment.data.where)
     return task
+
+
+def inferred(prepared: Prepared) -> TaskSpec:
+    """What the data is for."""
+    data = describe_task_data(prepared)
+    return _inferred(tuple(data["classes"]), data["targets"])
 
 
 def made(experiment: Experiment, data: Mapping[str, Any]) -> Task:
@@ -90,7 +97,7 @@ def _several(experiment: Experiment, task: HeadsTask, data: Mapping[str, Any]) -
     return SeveralHeads(tuple(heads))
 
 
-def _inferred(classes: tuple[str, ...], targets: Mapping[str, Any]) -> Any:
+def _inferred(classes: tuple[str, ...], targets: Mapping[str, Any]) -> TaskSpec:
     """Data with classes is for classification; of other targets there has to be one."""
     if classes:
         return ClassificationTask()

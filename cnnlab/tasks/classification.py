@@ -123,7 +123,7 @@ class Classification(Task):
         report = classification_report(predictions(found), self.names, "validation")
         return {"loss": report["loss"], "accuracy": report["accuracy"], "f1": report["macro"]["f1"]}
 
-    def report(self, found: Found, split: str, seed: int) -> dict[str, Any]:
+    def report(self, found: Found, split: str, seed: int | None) -> dict[str, Any]:
         said, probabilities = predictions(found), found.values["probabilities"].astype(np.float64)
         report = classification_report(said, self.names, split)
         matrix, yes = np.array(report["confusion_matrix"]), one_against_rest(said.labels, self.outputs)

@@ -35,6 +35,7 @@ class SeveralHeads(Task):
 
     name = "heads"
     target = "several"
+    loss = None  # pyright: ignore[reportAssignmentType]  (every head has its own)
 
     @property
     def names(self) -> tuple[str, ...]:  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -123,7 +124,7 @@ class SeveralHeads(Task):
         parts = {head.name: head.task.validation(self.found_by(head, found)) for head in self.heads}
         return {"loss": mean_loss(found), **_prefixed(parts)}
 
-    def report(self, found: Found, split: str, seed: int) -> dict[str, Any]:
+    def report(self, found: Found, split: str, seed: int | None) -> dict[str, Any]:
         """Each head's own report under "heads"; "loss" is their weighted sum."""
         return {
             "task": self.name,

@@ -79,7 +79,7 @@ class MultiLabel(Task):
         accuracy = 1 - report["hamming_loss"]
         return {"loss": mean_loss(found), "accuracy": accuracy, "f1": report["macro"]["f1"]}
 
-    def report(self, found: Found, split: str, seed: int) -> dict[str, Any]:
+    def report(self, found: Found, split: str, seed: int | None) -> dict[str, Any]:
         truth, predicted = found.target > 0, found.values["predicted"]
         probabilities = found.values["probabilities"].astype(np.float64)
         report = multi_label_report(truth, predicted, self.names)

@@ -100,7 +100,7 @@ class Regression(Task):
         figures = {name: report[name] for name in ("mae", "rmse", "r2")}
         return {"loss": mean_loss(found), **{k: float("nan") if v is None else v for k, v in figures.items()}}
 
-    def report(self, found: Found, split: str, seed: int) -> dict[str, Any]:
+    def report(self, found: Found, split: str, seed: int | None) -> dict[str, Any]:
         predicted = found.values["predicted"]
         statistic = together(
             resampled.mean("loss", found.values["loss"]), resampled.regression(found.target, predicted)

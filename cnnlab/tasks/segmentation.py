@@ -92,7 +92,7 @@ class Segmentation(Task):
         figures = {"accuracy": "pixel_accuracy", "mean_iou": "mean_iou", "dice": "mean_dice"}
         return {"loss": mean_loss(found), **{name: report[key] for name, key in figures.items()}}
 
-    def report(self, found: Found, split: str, seed: int) -> dict[str, Any]:
+    def report(self, found: Found, split: str, seed: int | None) -> dict[str, Any]:
         matrices = found.values["matrix"].astype(np.int64)
         statistic = together(resampled.mean("loss", found.values["loss"]), resampled.masks(matrices))
         return {

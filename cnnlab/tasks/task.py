@@ -144,9 +144,9 @@ class Task(ABC):
         """The figures `validated`, after every epoch."""
 
     @abstractmethod
-    def report(self, found: Found, split: str, seed: int) -> dict[str, Any]:
+    def report(self, found: Found, split: str, seed: int | None) -> dict[str, Any]:
         """The contents of metrics.json, in plain Python types: "task", "split", "n", "loss", the task's figures,
-        and their confidence intervals by the bootstrap of that seed. Raises DataError where they contradict."""
+        and with a seed their confidence intervals by the bootstrap. Raises DataError where they contradict."""
 
     @abstractmethod
     def files(self, found: Found, report: dict[str, Any], listing: Listing) -> dict[str, str | bytes]:
@@ -173,7 +173,10 @@ def mean_loss(found: Found) -> float:
     return float(found.values["loss"].mean(dtype=np.float64))
 
 
-def with_intervals(statistic: Statistic, examples: int, seed: int) -> dict[str, Any]:
-    """The figures' 95 % intervals as metrics.json has them: [low, high], or null where a figure is never defined."""
+def with_intervals(statistic: Statistic, examples: int, seed: int | None) -> dict[str, Any]:
+    """The figures' 95 % intervals as metrics.json has them: [low, high], or null where a figure is never defined. None without
+    a seed."""
+    if seed is None:
+        return {}
     found = intervals(statistic, examples, seed=seed)
     return {name: None if one.low is None else [one.low, one.high] for name, one in found.items()}

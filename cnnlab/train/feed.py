@@ -1,19 +1,25 @@
 """How examples come to the steps: from the device, where all of them lie, or batch by batch from the host."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
 
-from cnnlab.data.batches import Batch, epoch_order, epoch_places, training_batch
+from cnnlab.data.batches import Batch, Coming, epoch_order, epoch_places, training_batches
 from cnnlab.data.prepare import Prepared
+from cnnlab.data.stored import StoredImages
 from cnnlab.spec.schema import Experiment
 from cnnlab.train import devices
 from cnnlab.train.state import State
 from cnnlab.train.step import Examples, Program
+from cnnlab.train.waiting import Clock
 
 ON_CPU = 2**29  # bytes of examples that memory holds twice without a thought
+PART = 2**26  # bytes that go to the device at once
 ON_DEVICE = 0.25  # the share of a GPU's or TPU's memory that examples may take; the rest is the network's
 
 
@@ -34,26 +40,42 @@ def loops_are_fast(many: Any, *arguments: Any) -> bool:
     return jax.default_backend() != "cpu" or "stablehlo.convolution" not in many.lower(*arguments).as_text()
 
 
+def fits_device(x: np.ndarray | StoredImages) -> bool:
+    """Whether all examples lie on the device. What stays in files does so on a CPU, whose memory is the host's."""
+    there = isinstance(x, StoredImages) and jax.default_backend() == "cpu"
+    return not there and x.nbytes <= resident_bytes()
+
+
+def on_device(x: np.ndarray | StoredImages) -> np.ndarray | Array:
+    """All examples, of images in files a part at a time, so that the host never has more."""
+    if isinstance(x, np.ndarray):
+        return x
+    rows = max(1, PART // x[0].nbytes)
+    return jnp.concatenate([jnp.array(x[start : start + rows]) for start in range(0, len(x), rows)])
+
+
 class Feed:
     """Takes a state from step to step of an epoch, whose order follows from the seed and the epoch alone.
 
-    `data_seconds` is the time that the host has spent so far on making batches.
+    `data_seconds` is the time so far in which neither host nor device had a batch to work on.
     """
 
     def __init__(self, program: Program, experiment: Experiment, prepared: Prepared):
         self._program, self._prepared = program, prepared
         self._seed, self._batch_size = experiment.seed, experiment.data.batch_size
         self._targets, self._examples = program.task.targets(prepared.dataset), None
-        if prepared.dataset.x.nbytes <= resident_bytes():
-            self._examples = devices.replicated(Examples(prepared.dataset.x, self._targets), program.mesh)  # type: ignore[arg-type]
+        x = prepared.dataset.x
+        if fits_device(x):
+            self._examples = devices.replicated(Examples(on_device(x), self._targets), program.mesh)  # type: ignore[arg-type]
         self._fast: set[Callable[..., State]] = set()
         self.data_seconds = 0.0
+        self._clock = Clock(experiment.data, x) if self._examples is None and isinstance(x, StoredImages) else None
 
     def begin(self, epoch: int, state: State) -> None:
         """Makes the epoch's order; `advance` then goes along it. The state is any that the steps may be given."""
         started = time.perf_counter()
         self._order = epoch_order(self._prepared, self._seed, epoch)
-        self._steps, self._ready = self._program.steps_of(epoch), None
+        self._steps, self._coming = self._program.steps_of(epoch), None
         if self._examples is not None:
             places = epoch_places(self._prepared, self._order, self._batch_size)
             places, mask = devices.replicated(places, self._program.mesh)
@@ -70,22 +92,37 @@ class Feed:
         """The state after the steps from `first` of the epoch on; it may not be ready yet. `state` is used up."""
         if self._examples is not None:
             return self._steps.many(state, *self._resident, count)
-        for i in range(first, first + count):
-            batch = self._batch(i) if self._ready is None else self._ready
+        if self._coming is None:
+            self._coming = self._batches(first)
+        for _ in range(count):
+            batch = self._next(self._coming, state)
             state = self._steps.one(state, *batch)
-            # The device is at work, and the next batch is made meanwhile.
-            self._ready = self._batch(i + 1) if i + 1 < self._program.steps_per_epoch else None
+            if self._clock is not None:
+                self._clock.step(self._batch_size, self.data_seconds)
         return state
+
+    def time_spent(self) -> tuple[str, ...]:
+        """A sentence on where the time goes, once, where examples come from files. The last step must be done."""
+        told = self._clock.told(self.data_seconds) if self._clock is not None else None
+        if told is not None:
+            self._clock = None
+        return () if told is None else (told,)
 
     def lowered(self, state: State) -> Any:
         """What `advance` calls in the epoch that was begun, lowered for this state: to be looked at."""
         if self._examples is not None:
             return self._steps.many.lower(state, *self._resident, 1)  # type: ignore[attr-defined]
-        batch = self._batch(0)
+        batch = next(self._batches(0)).result()
         return self._steps.one.lower(state, *batch)  # type: ignore[attr-defined]
 
-    def _batch(self, i: int) -> Batch:
+    def _batches(self, first: int) -> Iterator[Coming]:
+        return training_batches(self._prepared, self._order, first, self._batch_size, self._targets)
+
+    def _next(self, coming: Iterator[Coming], state: State) -> Batch:
+        batch = next(coming)
+        if not batch.ready():
+            jax.block_until_ready(state)  # what the device still does is no waiting for data
         started = time.perf_counter()
-        batch = training_batch(self._prepared, self._order, i, self._batch_size, self._targets)
+        found = batch.result()
         self.data_seconds += time.perf_counter() - started
-        return batch
+        return found

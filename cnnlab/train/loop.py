@@ -36,10 +36,11 @@ class Progress:
 
 @dataclass(frozen=True)
 class EpochEnd:
-    """After an epoch: its row of the history, and the state that the next one starts from."""
+    """After an epoch: its row of the history, the state that the next one starts from, sentences for the user."""
 
     row: dict[str, float]
     state: State
+    notes: tuple[str, ...] = ()
 
 
 class Stopped(Exception):
@@ -82,7 +83,7 @@ def fit(
                 speed = (min(done * size, examples) - begun * size) / (now - started)
                 yield Progress(current + 1, int(state.step), program.task.means(state.sums)["loss"], speed)
         check_finite(state, program.task)
-        trained = time.perf_counter() - started
+        trained, notes = time.perf_counter() - started, feed.time_spent()
         row = {"epoch": current + 1, "step": int(state.step)}
         row |= {f"train/{name}": value for name, value in program.task.means(state.sums).items()}
         row |= _validate(program, experiment, prepared, state, asked_to_stop)
@@ -91,7 +92,7 @@ def fit(
         row["images_per_second"] = round((examples - min(begun * size, examples)) / max(trained, 1e-9), 1)
         fresh = {"sums": program.task.zero(), "plateau": program.update.after_epoch(state, row)}
         state = state._replace(**devices.replicated(fresh, program.mesh))
-        yield EpochEnd(row, state)
+        yield EpochEnd(row, state, notes)
 
 
 def check_finite(state: State, task: Task) -> None:

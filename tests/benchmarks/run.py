@@ -130,6 +130,11 @@ def receptive_fields(folder: Path) -> list[str]:
     return _printed("receptive_field.py")
 
 
+def data(folder: Path) -> list[str]:
+    """Images from a folder, small data, memory: see data.py."""
+    return _printed("data.py")
+
+
 def _printed(script: str, *arguments: str) -> list[str]:
     command = [sys.executable, str(HERE / script), *arguments]
     printed = subprocess.run(command, cwd=HERE, check=True, stdout=subprocess.PIPE, text=True)
@@ -174,6 +179,7 @@ SECTIONS = {
     "operations": ("Convolutions", "", operations),
     "scaling": ("How cost grows", "", scaling),
     "receptive-field": ("Receptive fields", "", receptive_fields),
+    "data": ("Data", "", data),
     "accuracy": ("Test accuracy, five seeds", SEED_COLUMNS, accuracies),
 }
 

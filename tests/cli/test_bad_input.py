@@ -105,8 +105,8 @@ def test_an_impossible_shape_leaves_nothing_behind(folder, refused, command):
     assert found == "model.layers[1] (max_pool 9): the map is 8x8 here, smaller than the window 9x9"
     found = refused(command, "spec.yaml", "model.layers=[flatten, dense: 3]")
     assert found == (
-        "model.layers: the last layer gives 3, and there are 4 classes; "
-        "end with 'dense: classes', after flatten or global_avg_pool"
+        "model: gives 3, and classification needs one logit for each of 4 classes; "
+        "end with 'dense: classes', choose a network that classifies, or name another task"
     )
     assert not (folder / "runs").exists()
 

@@ -23,9 +23,22 @@ test: 18 examples, best step 1 (epoch 1 of 1, by validation/loss)
  micro average        0.3333  0.3333  0.3333       18
  weighted average     0.1111  0.3333  0.1667       18
 
-accuracy 0.3333   loss 1.0986
 class 'top' was never predicted: its precision counts as 0
 class 'bottom' was never predicted: its precision counts as 0
+
+ figure                       value  95 % from      to
+ ─────────────────────────────────────────────────────
+ loss                        1.0986     1.0986  1.0986
+ accuracy                    0.3333     0.1111  0.5556
+ macro precision             0.1111     0.0370  0.1852
+ macro recall                0.3333     0.3333  0.3333
+ macro F1                    0.1667     0.0667  0.2381
+ balanced accuracy           0.3333     0.3333  0.3333
+ Matthews' coefficient            -          -       -
+ Cohen's kappa               0.0000     0.0000  0.0000
+ macro ROC AUC               0.5579     0.4275  0.6932
+ macro average precision     0.3889     0.3276  0.5420
+ expected calibration error  0.0000     0.0000  0.2222
 
  true \\ predicted  0  1  2
  ─────────────────────────
@@ -36,6 +49,9 @@ class 'bottom' was never predicted: its precision counts as 0
 run   runs/small
 look  runs/small/figures/curves.png
       runs/small/eval/test/confusion_matrix.png
+      runs/small/eval/test/roc.png
+      runs/small/eval/test/precision_recall.png
+      runs/small/eval/test/reliability.png
 more  cnnlab eval runs/small --split train
 """
 

@@ -11,8 +11,10 @@ from cnnlab.data.batches import (
     epoch_order,
     evaluation_batches,
     order,
+    share,
     steps_per_epoch,
     training_batch,
+    training_batches,
     weighted_order,
 )
 from cnnlab.data.dataset import Dataset
@@ -73,6 +75,31 @@ def test_evaluation_goes_in_order(batch_size, sizes):
     assert counted == [5, 7, 20, 21, 40]
     for batch in batches:
         np.testing.assert_array_equal(batch.x[:, 1, 0], batch.index)
+
+
+@given(count=st.integers(1, 50), batch_size=st.integers(1, 20), first=st.integers(0, 4))
+def test_batches_read_ahead_are_the_same(count, batch_size, first):
+    data, permutation = prepared(np.arange(count)), order(0, 1, count)
+    numbers = range(first, steps_per_epoch(count, batch_size))
+    for i, coming in zip(numbers, training_batches(data, permutation, first, batch_size), strict=True):
+        found = coming.result()
+        assert coming.ready()
+        for mine, others in zip(found, training_batch(data, permutation, i, batch_size), strict=True):
+            np.testing.assert_array_equal(mine, others)
+
+
+@given(part=st.integers(1, 8), processes=st.integers(1, 6), steps=st.integers(1, 4))
+def test_hosts_share_a_batch(part, processes, steps):
+    rows = np.random.default_rng(0).integers(0, 1000, (steps, part * processes))
+    shares = [share(rows, process, processes) for process in range(processes)]
+    assert {found.shape for found in shares} == {(steps, part)}
+    np.testing.assert_array_equal(np.concatenate(shares, -1), rows)
+    np.testing.assert_array_equal(share(rows[0], processes - 1, processes), shares[-1][0])
+
+
+def test_hosts_that_do_not_divide_a_batch():
+    with pytest.raises(ValueError, match="3 hosts do not divide a batch of 64"):
+        share(np.zeros(64), 0, 3)
 
 
 COUNTS = st.lists(st.integers(1, 40), min_size=2, max_size=6)

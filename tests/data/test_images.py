@@ -94,6 +94,34 @@ def test_cmyk(tmp_path):
     assert decode(path, 3)[0, 0].tolist() == [255, 0, 0]
 
 
+FORMATS = {"PNG": {}, "BMP": {}, "GIF": {}, "TIFF": {}, "PPM": {}, "WEBP": {"lossless": True}, "JPEG": {"quality": 95}}
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "YCbCr", "I;16"])
+@pytest.mark.parametrize("kind", FORMATS)
+def test_every_format_and_mode_is_the_image_that_was_written(tmp_path, kind, mode):
+    ramp = np.linspace(20, 230, 16 * 16).reshape(16, 16).astype(np.uint8)
+    image = Image.fromarray(np.stack([ramp, ramp.T, 255 - ramp], -1))
+    if mode == "I;16":
+        written = Image.fromarray(np.asarray(image.convert("L")).astype(np.uint16) * 257)
+        wanted = np.asarray(image.convert("L").convert("RGB"))
+    else:
+        written = image.convert(mode)
+        wanted = np.asarray(written.convert("RGB"))
+    try:
+        path = saved(tmp_path, written, f"a.{kind}", **FORMATS[kind])
+    except (OSError, ValueError):
+        pytest.skip(f"{kind} has no {mode}")
+    if mode == "I;16" and kind not in ("PNG", "TIFF", "PPM"):
+        pytest.skip(f"{kind} holds 8 bits")
+    found = decode(path, 3)
+    assert (found.dtype, found.shape) == (np.uint8, (16, 16, 3))
+    off = abs(found.astype(int) - wanted)
+    rounded = kind == "JPEG" or (kind == "GIF" and mode not in ("1", "L", "P"))  # a palette of its own
+    assert off.mean() <= (8 if rounded else 1)  # of YCbCr the last bit
+    assert off.max() <= (90 if rounded else 3)
+
+
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_turned_as_exif_says(tmp_path, orientation):
     turned = {

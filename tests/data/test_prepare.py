@@ -131,6 +131,7 @@ def test_description():
         "counts_per_class": {
             name: [int((y[indices] == label).sum()) for label in range(10)] for name, indices in splits.items()
         },
+        "targets": {},
         "imbalance": {
             "ratio": 128 / 122,
             "largest": {"class": "3", "examples": 128},
@@ -141,6 +142,7 @@ def test_description():
         "evaluation": {"resize": [8, 8], "crop": None},
         "normalization": {"mean": [float(prepared.mean[0])], "std": [float(prepared.std[0])]},
         "notes": [],
+        "skipped": [],
     }
 
 

@@ -24,7 +24,6 @@ DEFAULTS = {
     "seed": 0,
     "precision": "float32",
     "data": {"source": "digits", "normalize": True, "batch_size": 64, "augment": []},
-    "loss": {"name": "cross_entropy", "l1": 0.0, "l2": 0.0, "label_smoothing": 0.0},
     "optimizer": {
         "name": "adamw",
         "learning_rate": {"schedule": "cosine", "peak": 0.001, "warmup_epochs": 1.0, "end": 0.0},

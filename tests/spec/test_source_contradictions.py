@@ -2,6 +2,7 @@
 
 import pytest
 
+from cnnlab.spec.dump import to_yaml
 from cnnlab.spec.load import parse
 
 MODEL = "\nmodel: {name: lenet5}\n"
@@ -28,6 +29,10 @@ CSV = "source: csv, path: x, images: a, labels: b"
          "data.resize: resize is for images, and data.features are numbers"),
         ("source: csv, path: x, features: a, labels: b, ^channels: 1",
          "data.channels: channels is for images, and data.features are numbers"),
+        ("source: csv, path: x, features: a, labels: b, ^memory: 1GiB",
+         "data.memory: memory is for images, and data.features are numbers"),
+        ("source: csv, path: x, features: a, labels: b, ^cache: c",
+         "data.cache: cache is for images, and data.features are numbers"),
         ("source: csv, path: x, ^features: [a, b], labels: b",
          "data.features: the column 'b' is to be learnt, and cannot be given too"),
         ("source: csv, path: x, ^features: [a, b], values: [c, a], labels: d",
@@ -57,4 +62,5 @@ def test_keys_of_a_source_that_contradict_each_other(refused_at, text, sentence)
     ],
 )
 def test_what_goes_together(text):
-    assert parse(f"data: {{{text}}}{MODEL}", "spec.yaml")
+    experiment = parse(f"data: {{{text}}}{MODEL}", "spec.yaml")
+    assert parse(to_yaml(experiment), "resolved.yaml") == experiment  # with every default

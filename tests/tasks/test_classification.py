@@ -104,7 +104,7 @@ def test_predictions_leave_the_padding_out():
 
 @pytest.mark.parametrize("threshold", [0.5, 0.2, 0.9])
 def test_one_score_tells_two_classes_apart_at_the_threshold(threshold):
-    task = Classification(("no", "yes"), CrossEntropy(), threshold)
+    task = Classification(("no", "yes"), CrossEntropy(), threshold=threshold)
     task.check((1,), (4,))
     z = np.array([[-3.0], [-1.0], [0.5], [3.0]], np.float32)
     labels = np.array([0, 1, 1, 0], np.int32)

@@ -1,10 +1,16 @@
 """Examples from the device, many steps in a dispatch, and batches from the host: the same bits."""
 
+import time
+from dataclasses import replace
+
+import jax
 import numpy as np
 import pytest
 
 from cnnlab import kernels
 from cnnlab.data.batches import epoch_places, order, training_batch
+from cnnlab.data.stored import StoredImages
+from cnnlab.data.survey import survey
 from cnnlab.train import feed as feeding
 from cnnlab.train.feed import Feed
 from tests.train.test_step import bits, form_used, program_of
@@ -70,6 +76,52 @@ def test_where_memory_is_short_examples_stay_on_the_host(small, monkeypatch):
     for limit, inside in ((prepared.dataset.x.nbytes, True), (prepared.dataset.x.nbytes - 1, False)):
         monkeypatch.setattr(feeding, "resident_bytes", lambda limit=limit: limit)
         assert (Feed(program, experiment, prepared)._examples is not None) is inside
+
+
+class InMemory:
+    """A source of images in files, of which each is an array; the second is slow to come."""
+
+    def __init__(self, x: np.ndarray):
+        self.x, self.shape = x, x.shape[1:]
+
+    def read_again(self, i: int) -> np.ndarray:
+        if i == 1:
+            time.sleep(0.02)
+        return self.x[i]
+
+
+def stored(prepared):
+    x = prepared.dataset.x
+    found = StoredImages(InMemory(x), survey(x.__getitem__, len(x)))
+    return replace(prepared, dataset=replace(prepared.dataset, x=found))
+
+
+def test_from_files_the_bits_are_the_same_and_it_is_told_once_where_the_time_goes(small):
+    _, expected, feed = after_two_epochs(small, 1, resident_bytes=lambda: 0)
+    assert feed.time_spent() == ()
+    experiment, prepared, program = program_of(small)
+    feed, state = Feed(program, experiment, stored(prepared)), program.initial_state
+    assert feed._examples is None
+    told = []
+    for epoch in range(2):
+        feed.begin(epoch, state)
+        for first in range(0, program.steps_per_epoch, 2):
+            state = jax.block_until_ready(feed.advance(state, first, 2))
+        told.append(feed.time_spent())
+    assert bits(state) == bits(expected)
+    assert len(told[0]) == 1
+    assert told[0][0].startswith("waiting for images takes ")
+    assert "images/s of 6 x 6 from files)" in told[0][0]
+    assert told[1] == ()
+
+
+def test_an_accelerator_takes_images_from_files_in_parts(small, monkeypatch):
+    experiment, prepared, program = program_of(small)
+    monkeypatch.setattr(feeding, "fits_device", lambda x: x.nbytes <= feeding.resident_bytes())
+    monkeypatch.setattr(feeding, "PART", 7 * 36)  # bytes: seven images at once
+    found = Feed(program, experiment, stored(prepared))._examples
+    assert found is not None
+    np.testing.assert_array_equal(found.x, prepared.dataset.x)
 
 
 @pytest.mark.parametrize("on_device", [True, False])

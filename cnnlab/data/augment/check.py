@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from cnnlab.data.resize import size_per_axis
+from cnnlab.data.stored import StoredImages
 from cnnlab.errors import SpecError
 from cnnlab.spec.augment import Augmentation
 
@@ -12,7 +13,9 @@ _PIXELS = ("brightness", "contrast", "saturation", "hue", "rand_augment")
 _PLANES = ("rotate", "shear")
 
 
-def check_augmentations(entries: Sequence[Augmentation], x: np.ndarray, *, crop: tuple[int, ...] | None = None) -> None:
+def check_augmentations(
+    entries: Sequence[Augmentation], x: np.ndarray | StoredImages, *, crop: tuple[int, ...] | None = None
+) -> None:
     """SpecError where an entry does not fit the examples x [example, *spatial, channel].
 
     crop: what evaluation cuts out, which training has to end at.
@@ -61,8 +64,8 @@ def _check_vectors(entry: Augmentation, where: str) -> None:
         raise SpecError(message, where=where, hint="only noise and mixup fit vectors")
 
 
-def _check_pixels(entry: Augmentation, x: np.ndarray, where: str) -> None:
-    if x.dtype == np.uint8:
+def _check_pixels(entry: Augmentation, x: np.ndarray | StoredImages, where: str) -> None:
+    if x.dtype == np.uint8 or isinstance(x, StoredImages):
         return
     low, high = float(x.min()), float(x.max())
     if low < -0.001 or high > 1.001:  # resizing rounds
