@@ -55,7 +55,8 @@ def _tables(report: dict[str, Any], console: "Console") -> None:
     from cnnlab.metrics.confusion import undefined_notes
     from cnnlab.metrics.majority import constant_guess
 
-    task, sentences = report.get("task", "classification"), list[str]()
+    task = report.get("task", "classification")
+    sentences: list[str] = []
     classifies = "confusion_matrix" in report and "support" in report["per_class"][0]
     if classifies:
         show(console, table(("class", "precision", "recall", "f1", "support"), _class_rows(report), foot=3))

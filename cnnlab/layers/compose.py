@@ -3,6 +3,7 @@
 import operator
 from collections.abc import Mapping, Sequence
 from functools import reduce
+from typing import Any
 
 import jax.numpy as jnp
 from flax import nnx
@@ -26,8 +27,11 @@ class Sequential(nnx.Module):
         for name in self.order:
             setattr(self, name, layers[name])
 
-    def __call__(self, x: Array, mode: Mode = EVALUATION, after: After = AFTER) -> Array:
-        """`after` is for the last layer, and only where `_takes_after` says that it will do it."""
+    def __call__(self, x: Array, mode: Mode = EVALUATION, after: After = AFTER) -> Any:
+        """A map or vector [batch, ...]; behind a `Fork` several by name.
+
+        `after` is for the last layer, and only where `_takes_after` says that it will do it.
+        """
         layers = self.steps(mode)
         done = False
         for i, layer in enumerate(layers):

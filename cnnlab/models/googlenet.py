@@ -53,7 +53,7 @@ class GoogLeNet(nnx.Module):
         for name, classifier in auxiliary.items():
             setattr(self, AUXILIARY[name], classifier)
 
-    def __call__(self, x: Array, mode: Mode = EVALUATION) -> Array | Heads:
+    def __call__(self, x: Array, mode: Mode = EVALUATION) -> Array | Heads | dict[str, Array]:
         heads: list[Array] = []
         for i, name in enumerate(self.order):
             x = getattr(self, name)(x, mode.child(i))

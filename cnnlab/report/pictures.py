@@ -53,11 +53,9 @@ def _pictures(task: Task, report: dict[str, Any], found: Found) -> dict[str, Cal
             }
         case SeveralHeads():
             return {
-                f"{head.name}/{name}": picture
+                f"{head.name}/{name}": draw
                 for head in task.heads
-                for name, picture in _pictures(
-                    head.task, report["heads"][head.name], task.found_by(head, found)
-                ).items()
+                for name, draw in _pictures(head.task, report["heads"][head.name], task.found_by(head, found)).items()
             }
         case Reconstruction():
             labels = found.target[:, 0]

@@ -8,7 +8,10 @@ from cnnlab.data.split import default_split
 from cnnlab.errors import SpecError, did_you_mean
 from cnnlab.spec.learning import watching
 from cnnlab.spec.schema import Experiment
+from cnnlab.spec.schema import Task as TaskSpec
+from cnnlab.spec.tasks import HeadsTask
 from cnnlab.tasks import inferred
+from cnnlab.tasks.heads import SeveralHeads
 from cnnlab.tasks.task import Task
 
 
@@ -33,12 +36,20 @@ def resolve(experiment: Experiment, prepared: Prepared, task: Task) -> Experimen
         update["batch_size"] = min(experiment.data.batch_size, prepared.counts["train"])
     data = experiment.data.model_copy(update=update)
     check_updates(experiment, steps_per_epoch(prepared.counts["train"], data.batch_size))
-    filled = {"task": experiment.task or inferred(prepared), "loss": getattr(task, "loss", None)}
+    filled = {"task": _with_losses(experiment.task or inferred(prepared), task), "loss": getattr(task, "loss", None)}
     classes = task.classes if (task.classes or 0) > 1 else None
     sizes: dict[str, Any] = {"input": prepared.input_shape, "classes": classes}
     model = experiment.model
     model = model.model_copy(update={key: size for key, size in sizes.items() if getattr(model, key) is None})
     return experiment.model_copy(update={**filled, "data": data, "model": model})
+
+
+def _with_losses(spec: TaskSpec, task: Task) -> TaskSpec:
+    """Of several heads each with the loss that is its default."""
+    if not (isinstance(spec, HeadsTask) and isinstance(task, SeveralHeads)):
+        return spec
+    heads = {head.name: spec.heads[head.name].model_copy(update={"loss": head.task.loss}) for head in task.heads}
+    return spec.model_copy(update={"heads": heads})
 
 
 def metrics(task: Task) -> tuple[str, ...]:

@@ -35,6 +35,7 @@ class SeveralHeads(Task):
 
     name = "heads"
     target = "several"
+    loss = None  # pyright: ignore[reportAssignmentType]  (every head has its own)
 
     @property
     def names(self) -> tuple[str, ...]:  # pyright: ignore[reportIncompatibleVariableOverride]
