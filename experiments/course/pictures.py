@@ -46,7 +46,10 @@ def draw(topic: Topic, ended: Mapping[str, Ended]) -> bytes:
         else:
             _bars(axes, runs, y)
         if logarithmic:
-            (axes.set_yscale if "/" in y and not x else axes.set_xscale)("log")
+            along = axes.yaxis if "/" in y and not x else axes.xaxis
+            (axes.set_yscale if along is axes.yaxis else axes.set_xscale)("log")
+            along.set_major_formatter(lambda value, _: f"{value:g}")
+            along.set_minor_formatter(lambda value, _: "")
         axes.set_title(_words(y), loc="left", size=12, pad=8)
         return _small(png(figure, tight=False))
 
