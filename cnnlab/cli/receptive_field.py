@@ -27,6 +27,9 @@ def receptive_field(
         int | None,
         typer.Option("--effective", metavar="[N]", min=1, help="By the gradient too, over N random inputs (32)."),
     ] = None,
+    objects: Annotated[
+        bool, typer.Option("--against-data", help="Beside the objects in the data, by their boxes or masks.")
+    ] = False,
     picture: Annotated[Path | None, typer.Option("--plot", metavar="FILE", help="Draw a .png or .svg.")] = None,
     image: Annotated[Path | None, typer.Option("--image", metavar="FILE", help="What --plot draws on.")] = None,
     json: Json = False,
@@ -67,6 +70,11 @@ def receptive_field(
         found, notes = effective_of(target, network, layer or (report.model and report.model.path), place, inputs)
     for note in notes:
         render.note(note)
+    compared = None
+    if objects:
+        from cnnlab.runs.objects import against_data
+
+        compared = against_data(target, network, report)
     if picture is not None and kind is not None:
         from cnnlab.report.field_plot import plot
         from cnnlab.runs.network import example
@@ -77,8 +85,11 @@ def receptive_field(
         write_atomically(picture, drawn)
     if json:
         more = {} if found is None else {"effective": found.to_json()}
+        more |= {} if compared is None else {"objects": compared.to_json()}
         render.document(report.to_json(place) | more)
     else:
         fields.fields(report, parameters, depth=depth, unit=place)
+        if compared is not None:
+            render.text(f"{compared.sentence}\n")
         if found is not None:
             fields.effective(found)

@@ -1,6 +1,7 @@
 """`cnnlab receptive-field` with gradients and pictures."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -66,3 +67,31 @@ def test_what_cannot_be_drawn_is_a_sentence(small, cnnlab, arguments, said):
     assert (ended.code, ended.out) == (2, "")
     assert said in ended.err
     assert "Traceback" not in ended.err
+
+
+SCENES = """data: {source: digit_scenes, examples: 40, size: 32, scale: 1}
+task: segmentation
+model: {layers: [conv: {features: 4, kernel: 3}, conv: {features: 11, kernel: 1}]}
+"""
+
+
+def test_the_field_stands_beside_the_objects_in_the_data(cnnlab, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("scenes.yaml").write_text(SCENES)
+    ended = cnnlab("receptive-field", "scenes.yaml", "--against-data")
+    line = r"the objects in your data \(90th percentile 8x[678] px\) are larger than the 3x3 px field; 0% of \d+ fit"
+    assert re.search(rf"^{line}$", ended.out, re.MULTILINE), ended.out
+    found = json.loads(cnnlab("receptive-field", "scenes.yaml", "--against-data", "--json").out)["objects"]
+    assert found["field"] == [3, 3]
+    assert found["fitting"] == 0
+    assert found["largest"][0] == 8
+    ended = cnnlab("receptive-field", "scenes.yaml", "--against-data", "model.layers.0.conv.kernel=17")
+    assert "fit into the 17x17 px field; 100% of " in ended.out
+
+
+def test_data_without_boxes_or_masks_is_told(cnnlab, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("digits.yaml").write_text("data: {source: digits}\nmodel: {name: lenet5}\n")
+    ended = cnnlab("receptive-field", "digits.yaml", "--against-data", "data.resize=32")
+    assert ended.code == 2
+    assert ended.err.startswith("digits.yaml: --against-data: the data (digits) has neither boxes nor masks; ")

@@ -38,6 +38,7 @@ FILES = {
             "predictions.csv",
         )
     ),
+    *(f"eval/test/{name}.png" for name in ("roc", "precision_recall", "reliability")),  # of the split it is told by
 }
 
 
@@ -109,8 +110,11 @@ def test_eval_gives_the_figures_of_training_to_the_last_digit(uninterrupted, cnn
     for split in ("test", "validation"):
         stored = (uninterrupted / "eval" / split / "metrics.json").read_text()
         shown = cnnlab("eval", uninterrupted, "--split", split, "--json")
-        assert shown.out == stored
-        assert (uninterrupted / "eval" / split / "metrics.json").read_text() == stored
+        assert (uninterrupted / "eval" / split / "metrics.json").read_text() == shown.out
+        found, before = json.loads(shown.out), json.loads(stored)
+        assert len(found.pop("intervals")) == 11
+        assert bool(before.pop("intervals")) == (split == "test")  # the end of training leaves validation's out
+        assert found == before
     row = table(uninterrupted / "history.csv")
     best = json.loads((uninterrupted / "status.json").read_text())["best"]["epoch"]
     validation = json.loads((uninterrupted / "eval/validation/metrics.json").read_text())
