@@ -85,7 +85,8 @@ def test_the_field_stands_beside_the_objects_in_the_data(cnnlab, tmp_path, monke
     assert found["field"] == [3, 3]
     assert found["fitting"] == 0
     assert found["largest"][0] == 8
-    ended = cnnlab("receptive-field", "scenes.yaml", "--against-data", "model.layers.0.conv.kernel=17")
+    Path("wider.yaml").write_text(SCENES.replace("kernel: 3", "kernel: 17"))
+    ended = cnnlab("receptive-field", "wider.yaml", "--against-data")
     assert "fit into the 17x17 px field; 100% of " in ended.out
 
 
