@@ -35,8 +35,9 @@ def outcome(found: "Outcome") -> None:
     """The tables of a split, and where the rest is."""
     report, console = found.report, console_for(sys.stdout)
     console.print(Text(f"{report['split']}: {report['n']:,} examples, {found.which} step {found.step}{_chosen(found)}"))
-    for name, part in report.get("heads", {}).items():
-        console.print(Text(f"\n{name}: {part['task'].replace('_', ' ')}, weight {report['weights'][name]:g}"))
+    for i, (name, part) in enumerate(report.get("heads", {}).items()):
+        blank = "\n" if i == 0 else ""  # a head's tables end with one
+        console.print(Text(f"{blank}{name}: {part['task'].replace('_', ' ')}, weight {report['weights'][name]:g}"))
         _tables(part, console)
     if "heads" in report:
         console.print(Text(f"loss {_figure(report['loss'])}, the sum of the heads' by their weights\n"))

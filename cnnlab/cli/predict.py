@@ -54,9 +54,10 @@ def predict(
             render.document({"file": str(file), "examples": len(found.files)})
         else:
             render.text(f"{file}\n")
-    elif json:
+        return
+    for name in () if json and output is not None else left_out(found):
+        render.note(f"{name} gives a map for every example, which -o answers.npz writes")
+    if json:
         render.document(document(found, output))
     else:
-        for name in left_out(found):
-            render.note(f"{name} gives a map for every example, which -o answers.npz writes")
         render.text(rows(found, output))

@@ -44,7 +44,10 @@ def document(answers: Answers, output: Output | None) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = [
         {"file": file, "index": index} for file, index in zip(answers.files, answers.indices, strict=True)
     ]
+    maps = left_out(answers) if output is None else ()  # they have no class
     for name, part in answers.heads.items():
+        if name in maps:
+            continue
         for row, said in zip(rows, _said(part, output), strict=True):
             row[name] = said
     if not answers.heads:

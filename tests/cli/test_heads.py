@@ -55,11 +55,23 @@ def test_a_run_has_the_tables_of_both_and_answers_with_both(here, cnnlab):
     said = cnnlab("predict", "runs/scenes", "x.npy")
     assert said.out.splitlines()[0] == "file,index,digit class,digit probability"
     assert "note: place gives a map for every example" in said.err
+    (answer, _) = json.loads(cnnlab("predict", "runs/scenes", "x.npy", "--json").out)
+    assert (list(answer), list(answer["digit"])) == (["file", "index", "digit"], ["class", "probability"])
     assert cnnlab("predict", "runs/scenes", "x.npy", "-o", "a.npz").code == 0
     with np.load("a.npz") as arrays:
         assert arrays["digit/probabilities"].shape == (2, 10)
         assert arrays["place/probabilities"].shape == (2, 16, 16, 11)
         np.testing.assert_allclose(arrays["place/probabilities"].sum(-1), 1, rtol=1e-5)
+
+    for change, spec in {
+        "heads": SPEC,
+        "alone": SPEC.replace(SPEC[: SPEC.index("data:")], "task: segmentation\n"),
+    }.items():
+        new_head = ", new_head: true" if change == "alone" else ""
+        Path(f"{change}.yaml").write_text(spec.replace("name: unet", f"name: unet, weights: runs/scenes{new_head}"))
+        watched = "train.early_stopping.metric=validation/loss"
+        again = cnnlab("train", f"{change}.yaml", "train.epochs=1", "train.early_stopping.patience=1", watched)
+        assert again.code == 0, again.err
 
     refused = cnnlab("export-weights", "runs/scenes", "-o", "w.safetensors")
     assert (refused.code, refused.out) == (2, "")
