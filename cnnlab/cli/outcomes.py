@@ -110,7 +110,7 @@ def _words(report: dict[str, Any], name: str) -> str:
 def _figure(value: float | None) -> str:
     if value is None:
         return "-"
-    if 0 < abs(value) < 0.001:
+    if 1e-6 < abs(value) < 0.001:  # below is rounding
         return f"{value:.3g}"
     return f"{value:.4f}" if abs(value) < 1000 else f"{value:,.1f}"
 

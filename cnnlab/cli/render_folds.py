@@ -9,7 +9,7 @@ from rich.text import Text
 from cnnlab.cli.render import console_for, show, table
 
 AVERAGE = "macro/f1"
-MOST = 5  # figures beside it: 80 columns hold no more, the file has all
+MOST, WIDEST = 5, 8  # figures beside it, of names no longer: 80 columns hold no more, the file has all
 
 
 def folds(found: dict[str, Any], path: Path) -> None:
@@ -20,7 +20,10 @@ def folds(found: dict[str, Any], path: Path) -> None:
     for split, mean in found["mean"].items():
         if split != "validation":
             console.print(Text(f"{split}, which has chosen nothing", style="bold"))
-        names = [*[name for name in mean if "/" not in name][:MOST], *([AVERAGE] if AVERAGE in mean else [])]
+        names = [
+            *[name for name in mean if "/" not in name and len(name) <= WIDEST][:MOST],
+            *([AVERAGE] if AVERAGE in mean else []),
+        ]
         rows = [
             [str(run["fold"]), str(run["checkpoint"]["epoch"]), *(f"{run[split][name]:.4f}" for name in names)]
             for run in found["runs"]

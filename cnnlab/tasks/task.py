@@ -107,7 +107,7 @@ class Task(ABC):
 
     # ------------------------------------------------------------ on the device
 
-    def given(self, x: Array, y: Array, key: Array | None) -> tuple[Array, Any]:
+    def given(self, x: Array, y: Any, key: Array | None) -> tuple[Array, Any]:
         """What the network is given for the input x [batch, *space, channel], and what `objective`, `added` and
         `outcome` get in its place. Without a key, in evaluation, the same every time."""
         return x, x

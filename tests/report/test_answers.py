@@ -104,7 +104,9 @@ def test_only_npz_files_are_written(tmp_path, name, suffix):
 
 
 def test_of_reconstructions_the_error_is_said_and_kept(tmp_path):
-    made = Answers(["a.npy", "a.npy"], [0, 1], np.ones((2, 4, 5, 1), np.float32), ("in", "out"), (), np.array([0.5, 2]))
+    made = Answers(
+        ["a.npy", "a.npy"], [0, 1], np.ones((2, 4, 5, 1), np.float32), ("in", "out"), (), mse=np.array([0.5, 2])
+    )
     assert rows(made, None) == "file,index,mse\na.npy,0,0.5\na.npy,1,2.0\n"
     assert document(made, None)[1] == {"file": "a.npy", "index": 1, "mse": 2.0}
     with pytest.raises(DataError, match="the reconstruction of an example are 4x5x1, and a line of CSV is a vector"):

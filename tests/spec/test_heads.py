@@ -36,7 +36,11 @@ def test_it_is_read_and_written():
             "task.heads.digit.task.name: no task 'perceptron'; there are classification, ",
         ),
         ("task: classification,", "", "task.heads.digit.task: required, and not there"),
-        ("dense: classes]", "dense: classes, softmax]", "task.heads.digit.layers[2]: the loss applies the softmax"),
+        (
+            "dense: classes]",
+            "dense: classes, softmax]",
+            "task.heads.digit.layers[2]: cross_entropy applies the softmax",
+        ),
         (
             "  heads:\n    digit: {task: classification, layers: [global_avg_pool, dense: classes]}\n    place: {",
             "  heads: {}\n    # {",

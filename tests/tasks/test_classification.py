@@ -160,7 +160,7 @@ class Helped(nnx.Module):
 
 def test_a_step_with_auxiliary_classifiers_against_numpy(monkeypatch):
     """d cross_entropy / d logits is p - onehot; the auxiliary ones count 0.3, and go through the stem too."""
-    monkeypatch.setattr(step, "build", lambda *_, **__: Helped())
+    monkeypatch.setattr(step, "network_for", lambda *_, **__: Helped())
     experiment = parse(
         f"model: {{layers: [dense: classes], classes: {CLASSES}}}\noptimizer: {{name: sgd, learning_rate: 1.0}}", "spec"
     )
