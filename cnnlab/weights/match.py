@@ -36,6 +36,8 @@ def matched(
         wanted = {entry.torch: entry for entry in candidates[by_fit[0]]}
     ours = description is not None and description.scheme == OURS
     left_out = {key for key, entry in wanted.items() if entry.ours.rpartition(".")[0] in without}
+    if ours:  # where the file has several heads and the network one, or the other way round
+        left_out |= {key for key in found if key.startswith(tuple(f"{path}." for path in without))}
     wanted = {key: entry for key, entry in wanted.items() if key not in left_out}
     if not ours:
         found = {key: _flat(value, wanted.get(key)) for key, value in found.items()}
