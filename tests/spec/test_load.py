@@ -63,7 +63,8 @@ bad.yaml:24:25: loss.label_smoothing: must be less than 1.0, not 1
 bad.yaml:27:3: the key 'epochs' is given twice, first at bad.yaml:26:3; keep one of them
 bad.yaml:28:28: train.early_stopping.metric: must be one of train/loss, train/accuracy, train/mae, \
 train/errors, validation/loss, validation/accuracy, validation/f1, validation/mae, \
-validation/rmse, validation/r2, validation/mse, validation/psnr, validation/mean_iou, validation/dice, not 'validation/acc'; did you mean 'validation/accuracy'?
+validation/rmse, validation/r2, validation/mse, validation/psnr, validation/mean_iou, validation/dice, \
+not 'validation/acc'; did you mean 'validation/accuracy'?
 bad.yaml:28:54: train.early_stopping.patience: must be a whole number, not 'no'"""
 
 
