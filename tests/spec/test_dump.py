@@ -70,7 +70,6 @@ splits = st.one_of(
     keys({"folds": st.integers(3, 9)}, fold=st.integers(1, 3), test=st.sampled_from([0.2, 50]), seed=counts),
     keys(stratify=st.booleans(), group=st.just("^([a-z]+)_")),
 )
-augmentations = st.sampled_from([{"shift": 2}, {"rotate": 10}, {"rotate": 0.5}, {"flip": "both"}, {"noise": 1e-3}])
 augmentations = st.sampled_from(
     [
         {"shift": 2},
@@ -89,7 +88,9 @@ common = {
     "resize": per_axis,
     "normalize": st.booleans(),
     "batch_size": st.one_of(counts, st.just("all")),
-    "augment": st.lists(augmentations, max_size=2),
+    "augment": st.lists(augmentations, max_size=2, unique_by=str).map(
+        lambda entries: sorted(entries, key=lambda entry: "mixup" in entry)
+    ),
 }
 class_weights = st.one_of(st.just("balanced"), st.dictionaries(st.text(), positive, min_size=1))
 data = st.one_of(
