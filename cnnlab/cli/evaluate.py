@@ -30,6 +30,7 @@ def evaluate(
     for note in (*unfinished(directory), *outcome.notes):
         render.note(note)
     if json:
+        outcome.complete()
         render.document(outcome.report)
     else:
-        outcomes.outcome(outcome)
+        outcomes.shown_then_completed(outcome)

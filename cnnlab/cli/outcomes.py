@@ -31,6 +31,15 @@ ROWS = {
 }
 
 
+def shown_then_completed(found: "Outcome") -> None:
+    """The tables first, for pictures take a second; they are drawn though a reader closes the pipe."""
+    try:
+        outcome(found)
+        sys.stdout.flush()
+    finally:
+        found.complete()
+
+
 def outcome(found: "Outcome") -> None:
     """The tables of a split, and where the rest is."""
     report, console = found.report, console_for(sys.stdout)

@@ -32,21 +32,22 @@ def train(
     from cnnlab.cli.process import prepare
 
     prepare()
-    from cnnlab.cli import outcomes, render, render_folds
+    from cnnlab.cli import render, render_folds
     from cnnlab.report import folds
     from cnnlab.runs.folds import ALL, fold_overrides, folds_of, summary_path
     from cnnlab.spec.load import load
 
     given = list(overrides or [])
     if fold != ALL:
-        outcome = _train(spec, [*given, *fold_overrides(fold)], run, resume=resume, quiet=quiet)
-        return render.document(outcome.document()) if json else outcomes.outcome(outcome)
+        outcome = _train(spec, [*given, *fold_overrides(fold)], run, resume=resume, quiet=quiet, shown=not json)
+        return render.document(outcome.document()) if json else None
     results, numbers = [], folds_of(spec, given, fold)
     for number in numbers:
         if not quiet:
             render.note(f"fold {number} of {len(numbers)}")
         place = None if run is None else run / f"fold{number}"
-        outcome = _train(spec, [*given, *fold_overrides(str(number))], place, resume=resume, quiet=quiet)
+        settings = [*given, *fold_overrides(str(number))]
+        outcome = _train(spec, settings, place, resume=resume, quiet=quiet, shown=False)
         results.append(folds.fold_result(number, outcome))
     name = load(spec, [*given, *fold_overrides(fold)]).name or ""
     found, path = folds.document(name, results), summary_path(name, run)
@@ -54,9 +55,10 @@ def train(
     return render.document(found) if json else render_folds.folds(found, path)
 
 
-def _train(spec: Path, overrides: list[str], run: Path | None, *, resume: bool, quiet: bool) -> "Outcome":
-    """One run, from its spec to its figures."""
+def _train(spec: Path, overrides: list[str], run: Path | None, *, resume: bool, quiet: bool, shown: bool) -> "Outcome":
+    """One run, from its spec to its pictures; its tables are `shown` before these."""
     from cnnlab import kernels
+    from cnnlab.cli.outcomes import shown_then_completed
     from cnnlab.cli.progress import Display
     from cnnlab.receptive_field.advice import advice
     from cnnlab.report.results import finish
@@ -76,19 +78,24 @@ def _train(spec: Path, overrides: list[str], run: Path | None, *, resume: bool, 
         if experiment.model.weights is not None:  # told before there is a run
             load_weights(experiment.model, found.model, prepared.input_shape)
         directory = locate(run_name(experiment), run, resume=resume)
-        with Lock(directory), training.recorded(directory), Display(experiment, quiet=quiet) as display:
-            if kernels.to_build():
-                display.note("building the kernels for this machine, once: some ten seconds")
-            started = training.start(directory, experiment, spec, prepared, found.summary(), resume=resume)
-            report = found.fields()
-            advised = advice(report) if report is not None and not started.epoch else ()
-            for note in (*prepared.notes, *found.notes, *started.notes, *advised):
+        with Lock(directory):
+            with training.recorded(directory), Display(experiment, quiet=quiet) as display:
+                if kernels.to_build():
+                    display.note("building the kernels for this machine, once: some ten seconds")
+                started = training.start(directory, experiment, spec, prepared, found.summary(), resume=resume)
+                report = found.fields()
+                advised = advice(report) if report is not None and not started.epoch else ()
+                for note in (*prepared.notes, *found.notes, *started.notes, *advised):
+                    display.note(note)
+                preload()
+                with closing(training.train(started, signals)) as events:
+                    for event in events:
+                        display.show(event, started.program.steps_per_epoch)
+                outcome = finish(started)
+            for note in outcome.notes:
                 display.note(note)
-            preload()
-            with closing(training.train(started, signals)) as events:
-                for event in events:
-                    display.show(event, started.program.steps_per_epoch)
-            outcome = finish(started)
-        for note in outcome.notes:
-            display.note(note)
+            if shown:
+                shown_then_completed(outcome)
+            else:
+                outcome.complete()
     return outcome

@@ -24,13 +24,8 @@ from cnnlab.tasks.segmentation import Segmentation
 from cnnlab.tasks.task import Found, Task
 
 
-def pictures(task: Task, report: dict[str, Any], found: Found, *, brief: bool = False) -> dict[str, bytes]:
-    """File name -> PNG, the most telling one first; `brief`: that one alone."""
-    made = _pictures(task, report, found)
-    return {name: draw() for name, draw in list(made.items())[: 1 if brief else None]}
-
-
-def _pictures(task: Task, report: dict[str, Any], found: Found) -> dict[str, Callable[[], bytes]]:
+def pictures(task: Task, report: dict[str, Any], found: Found) -> dict[str, Callable[[], bytes]]:
+    """File name -> what draws it, as PNG; the most telling one first."""
     split = report["split"]
     match task:
         case Classification():
@@ -55,7 +50,7 @@ def _pictures(task: Task, report: dict[str, Any], found: Found) -> dict[str, Cal
             return {
                 f"{head.name}/{name}": draw
                 for head in task.heads
-                for name, draw in _pictures(head.task, report["heads"][head.name], task.found_by(head, found)).items()
+                for name, draw in pictures(head.task, report["heads"][head.name], task.found_by(head, found)).items()
             }
         case Reconstruction():
             labels = found.target[:, 0]

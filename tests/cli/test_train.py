@@ -155,3 +155,12 @@ def test_a_terminal_gets_a_bar_with_figures_and_time_left(small):
     )
     assert all(len(line) <= 80 for line in re.split(r"[\r\n]", plain))
     assert "accuracy" in plain
+
+
+def test_a_reader_who_closes_the_pipe_leaves_a_whole_run(constant):
+    command = [sys.executable, "-c", "from cnnlab.cli import main; main()", "train", str(constant)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+        process.stdout.close()
+        assert process.wait() == 1
+    assert json.loads(Path("runs/small/status.json").read_text())["status"] == "finished"
+    assert all(Path("runs/small", name).exists() for name in ("figures/curves.png", "eval/test/roc.png"))
