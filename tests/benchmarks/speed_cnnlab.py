@@ -1,4 +1,4 @@
-"""cnnlab's side of speed.py: a question a line on stdin, milliseconds a step on a line of stdout.
+"""cnnlab's side of speed.py and gpu.py: a question a line on stdin, milliseconds a step on a line of stdout.
 
 It is the product's own steps that are timed, compiled from a spec and fed as training feeds them: pixels to the updated
 state, running statistics, metrics and the watch for divergence included; in evaluation what `cnnlab eval` computes.
@@ -89,8 +89,9 @@ def works(case: Case, experiment: Experiment) -> dict[str, Callable[[int], Any]]
 
 
 @cache
-def named(name: str, precision: str) -> dict[str, Callable[[int], Any]]:
+def named(name: str, precision: str, batch: int | None) -> dict[str, Callable[[int], Any]]:
     case = next(case for case in CASES if case.name == name)
+    case = case._replace(batch=batch or case.batch)
     return works(case, experiment_of(case, precision))
 
 
@@ -98,5 +99,5 @@ if __name__ == "__main__":
     prepare()
     for line in sys.stdin:
         asked = json.loads(line)
-        work = named(asked["name"], asked["precision"])[asked["mode"]]
+        work = named(asked["name"], asked["precision"], asked.get("batch"))[asked["mode"]]
         print(json.dumps(milliseconds(work, asked["seconds"])), flush=True)

@@ -1,4 +1,4 @@
-"""PyTorch's side of speed.py: a question a line on stdin, milliseconds a step on a line of stdout.
+"""PyTorch's side of speed.py and gpu.py: a question a line on stdin, milliseconds a step on a line of stdout.
 
 The same networks, batch and update: torchvision's where it has them, written out here where not. The step takes pixels,
 normalises them, updates weights and running statistics, and adds up loss and correct answers, as cnnlab's does.
@@ -107,9 +107,10 @@ NETS: dict[str, Callable[[], nn.Module]] = {
 
 
 @cache
-def steps(name: str, variant: str, precision: str) -> dict[str, Callable[[], object]]:
+def steps(name: str, variant: str, precision: str, batch: int | None) -> dict[str, Callable[[], object]]:
     """The training step and the evaluation of a case, by `train` and `eval`."""
     case = next(case for case in CASES if case.name == name)
+    case = case._replace(batch=batch or case.batch)
     torch.manual_seed(0)
     layout = torch.contiguous_format if variant == "contiguous" else torch.channels_last
     net = NETS[name]().to(DEVICE, memory_format=layout)
@@ -146,9 +147,9 @@ def steps(name: str, variant: str, precision: str) -> dict[str, Callable[[], obj
     return {"train": train, "eval": evaluate}
 
 
-def milliseconds(name: str, mode: str, precision: str, seconds: float, variant: str) -> float:
+def milliseconds(name: str, mode: str, precision: str, seconds: float, variant: str, batch: int | None = None) -> float:
     """A step, by the mean over `seconds` without a wait between them, after two that do not count."""
-    step = steps(name, variant, precision)[mode]
+    step = steps(name, variant, precision, batch)[mode]
     wait = torch.cuda.synchronize if DEVICE == "cuda" else lambda: None
     step()
     wait()
