@@ -70,8 +70,8 @@ def conditions(rounds: int, found: dict[str, Any]) -> str:
     arithmetic, bandwidth = 2 * found["multiply_adds"] / 1e12, found["bytes"] / 1e12
     return (
         f"{datetime.now(UTC):%Y-%m-%d}; Python {platform.python_version()}, {packages}, torch {peer}; medians of "
-        f"{rounds} interleaved rounds. Peak, measured: {arithmetic:.3g} TFLOP/s in products of bfloat16, {bandwidth:.3g} "
-        "TB/s read and written. A network's bytes are XLA's count of its compiled step."
+        f"{rounds} interleaved rounds. Peak, measured: {arithmetic:.3g} TFLOP/s in products of bfloat16, "
+        f"{bandwidth:.3g} TB/s read and written. A network's bytes are XLA's count of its compiled step."
     )
 
 
