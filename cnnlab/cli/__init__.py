@@ -10,6 +10,7 @@ from cnnlab import __version__
 from cnnlab.cli import (
     bench,
     check,
+    compress,
     data,
     doctor,
     evaluate,
@@ -35,6 +36,7 @@ COMMANDS = {
     "predict": predict.predict,
     "import-weights": weights.import_weights,
     "export-weights": weights.export_weights,
+    "compress": compress.compress,
     "bench": bench.bench,
     "lr-find": lr_find.lr_find,
     "doctor": doctor.doctor,

@@ -31,6 +31,8 @@ class Run:
         self.log = path / "log.txt"
         self.checkpoints = path / "checkpoints"
         self.figures = path / "figures"
+        self.compression = path / "compression.json"  # of what 'cnnlab compress' has made: its weights are a file
+        self.weights = path / "weights.safetensors"
 
     def evaluation(self, split: str, checkpoint: str = "best") -> Path:
         """eval/<split>/ is of the best checkpoint; another one has a folder of its own beside it."""
@@ -59,7 +61,7 @@ def locate(name: str, chosen: Path | None, *, resume: bool) -> Run:
     if resume:
         there = Run(chosen) if chosen is not None else latest(name)
         if there is not None and there.status.exists():
-            return open_run(there.path)
+            return _open_to_train(there.path)
         if chosen is not None and chosen.is_dir() and any(p.name not in _FIRST for p in chosen.iterdir()):
             raise RunError("is not a run directory, and not empty", where=str(chosen), hint="choose another with --run")
         if there is not None:  # killed before its first files were all written
@@ -78,6 +80,14 @@ def locate(name: str, chosen: Path | None, *, resume: bool) -> Run:
             return Run(path)
         except FileExistsError:
             number += 1
+
+
+def _open_to_train(path: Path) -> Run:
+    run = open_run(path)
+    if run.compression.exists():
+        message = "is compressed, and has no state to train on from"
+        raise RunError(message, where=str(path), hint="name it as model.weights of a new run")
+    return run
 
 
 def _make(path: Path, *, exist_ok: bool) -> None:

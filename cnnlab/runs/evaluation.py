@@ -16,9 +16,10 @@ from cnnlab.tasks.task import Found, Listing
 from cnnlab.train import checkpoint
 from cnnlab.train.checkpoint import Checkpoint
 from cnnlab.train.evaluate import evaluate
-from cnnlab.train.state import State
+from cnnlab.train.state import State, from_named
 from cnnlab.train.step import Program, Sizes, compile_program
 from cnnlab.train.stopping import watched
+from cnnlab.weights.files import read as read_weights
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,8 @@ def load_state(
 ) -> tuple[State, Checkpoint, tuple[str, ...]]:
     """The `best` or `last` state, as it is judged; where it is damaged, the next older good one, and a sentence
     that says so."""
+    if run.compression.exists():
+        return _compressed_state(run, program, which)
     candidates = checkpoint.stored(run.checkpoints)[::-1]
     best = (
         history.best_row(run.history, watched(experiment.train, has_validation=has_validation))
@@ -76,6 +79,21 @@ def load_state(
         return state, candidate, tuple(notes)
     why = "; ".join(notes) or "it has no checkpoint yet"
     raise RunError(f"nothing to evaluate: {why}", where=str(run.path), hint="continue it with 'train --resume'")
+
+
+def _compressed_state(run: Run, program: Program, which: str) -> tuple[State, Checkpoint, tuple[str, ...]]:
+    """The state with the weights of `cnnlab compress`. Raises RunError where they are not as they were written."""
+    content = run.read_json(run.compression)
+    if which == "last":
+        hint = "leave --checkpoint out"
+        raise RunError("is compressed, and has no last step: it was made of the best", where=str(run.path), hint=hint)
+    if not run.weights.exists() or checkpoint.sha256(run.weights) != content["sha256"]:
+        hint = "make it again with 'cnnlab compress'"
+        raise RunError("missing, or not as it was written (SHA-256)", where=str(run.weights), hint=hint)
+    weights, _ = read_weights(run.weights)
+    state = program.host_state
+    state = state._replace(params=from_named(weights, state.params), stats=from_named(weights, state.stats))
+    return program.placed(state), Checkpoint(run.weights, content["step"], content["epoch"]), ()
 
 
 def evaluate_split(restored: Restored, split: str, which: str, *, brief: bool = False) -> tuple[dict[str, Any], Found]:

@@ -37,6 +37,9 @@ def load_weights(model: ModelSpec, network: nnx.Module, input_shape: tuple[int, 
     """
     assert model.weights is not None
     found, description = read(Path(model.weights))
+    if description is not None and description.model.get("ranks", {}) != model.ranks:
+        hint = "take those of its resolved.yaml"
+        raise DataError("the weights have other model.ranks than the spec", where=model.weights, hint=hint)
     heads = heads_of(network, input_shape)
     fitting = partial(matched, network, architecture(model), len(input_shape) - 1, found, description, model.weights)
     try:

@@ -198,9 +198,13 @@ def _as_written(model: LayersModel, shape: tuple[int, ...]) -> tuple[nnx.Module,
 
 def export_weights(path: Path, checkpoint: str, output: Path) -> dict[str, Any]:
     """Write a run's weights under torch's names and in its layout. Raises RunError."""
-    if isinstance(load(open_run(path).resolved, begun=True).task, HeadsTask):
+    experiment = load(open_run(path).resolved, begun=True)
+    if isinstance(experiment.task, HeadsTask):
         hint = "its checkpoints hold them; 'model.weights' of a spec takes the run"
         raise RunError("several heads have no names in torch", where=str(path), hint=hint)
+    if experiment.model.ranks:
+        hint = "'model.weights' of a spec with the same ranks takes the run"
+        raise RunError("the layers of model.ranks have no names in torch", where=str(path), hint=hint)
     weights, description, _ = run_weights(open_run(path), checkpoint)
     model = description_model(description)
     shape = model.input

@@ -25,6 +25,9 @@ class ModelSpec(Frozen):
     unfreeze_at_epoch: PositiveInt | None = Field(
         default=None, description="from this epoch on all trains, the optimizer anew; 0 is the first"
     )
+    ranks: dict[Str, PositiveInt] = Field(
+        default={}, description="paths of convolutions and dense layers that become two, of so many channels between"
+    )
 
 
 class Architecture(ModelSpec):

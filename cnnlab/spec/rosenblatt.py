@@ -60,6 +60,8 @@ def _model(experiment: Experiment) -> Iterator[tuple[Path, str]]:
         yield ("model", "name"), f"the perceptron's rule trains one layer; choose perceptron, not {name}"
     if model.freeze:
         yield ("model", "freeze"), "the perceptron's rule trains its one layer as a whole; leave it out"
+    if model.ranks:
+        yield ("model", "ranks"), "the perceptron's rule trains one layer, not two in its place; leave it out"
 
 
 def _optimizer(experiment: Experiment) -> Iterator[tuple[Path, str]]:

@@ -12,6 +12,7 @@ import numpy as np
 from cnnlab.errors import DataError, did_you_mean
 from cnnlab.files import write_atomically
 from cnnlab.weights.preprocessing import Preprocessing
+from cnnlab.weights.quantize import dequantized
 
 _PICKLES = (".pth", ".pt", ".bin")
 _KEY = "cnnlab"  # of the metadata
@@ -32,13 +33,16 @@ class Description:
 def read(path: Path) -> tuple[dict[str, np.ndarray], Description | None]:
     """Every tensor by name, float16 and bfloat16 widened to float32; a description where cnnlab wrote the file.
 
+    What cnnlab has quantised is float32 again.
+
     Raises DataError where the file is missing, damaged or of another kind.
     """
     if path.suffix in _PICKLES:
         return _read_pickle(_there(path)), None
     with _opened(path) as file:
         tensors = {name: _widened(file, path, name) for name in file.keys()}  # noqa: SIM118 - no mapping
-        return tensors, _description(file.metadata() or {}, str(path))
+        description = _description(file.metadata() or {}, str(path))
+        return tensors if description is None else dequantized(tensors), description
 
 
 def describe(path: Path) -> Description | None:

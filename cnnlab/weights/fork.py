@@ -17,6 +17,7 @@ from cnnlab.spec.schema import LayersModel, Model
 from cnnlab.tasks.heads import SeveralHeads
 from cnnlab.tasks.task import Task
 from cnnlab.trace.walk import trace
+from cnnlab.weights.factorize import with_ranks
 from cnnlab.weights.head import head_of, heads_of, without_head
 
 
@@ -25,8 +26,16 @@ def network_for(
 ) -> nnx.Module:
     """The network of a spec for inputs [*space, channel] and a task, or so many classes; None where nobody knows.
 
-    Raises SpecError where shapes do not fit, as `build` does, and where a head does not give what its task needs.
+    Raises SpecError where shapes do not fit, as `build` does, where a head does not give what its task needs, and
+    where `model.ranks` names what cannot be factorised.
     """
+    network = _whole(model, input_shape, task, init)
+    with_ranks(network, model.ranks, init)
+    return network
+
+
+def _whole(model: Model, input_shape: tuple[int, ...], task: Task | int | None, init: Initializer) -> nnx.Module:
+    """The network before layers are factorised."""
     network = build(model, input_shape, task.classes if isinstance(task, Task) else task, init=init)
     if not isinstance(task, SeveralHeads):
         return network

@@ -37,8 +37,10 @@ class Ended:
             if not rows or column not in rows[-1]:
                 raise KeyError(path)
             return rows[-1][column]
-        model = path.removeprefix("model.")
-        return _at(self.document("model.json"), model) if model != path else _at(self.metrics(), path)
+        for document in ("model", "then"):
+            if path.startswith(f"{document}."):
+                return _at(self.document(f"{document}.json"), path.removeprefix(f"{document}."))
+        return _at(self.metrics(), path)
 
     def history(self) -> list[dict[str, float]]:
         """A row an epoch; figures that were not measured are left out."""
@@ -66,7 +68,8 @@ def _at(document: Any, path: str) -> float:
 
 
 def train(spec: Spec, folder: Path, seed: int | None = None) -> Ended:
-    """The spec's run in `folder`/<topic>/<name>; one that is there already, of the same spec and seed, is taken."""
+    """The spec's run in `folder`/<topic>/<name>, and the command behind it; one that is there already, of the same
+    spec and seed, is taken."""
     run = folder / spec.path.parent.name / (spec.path.stem if seed is None else f"{spec.path.stem}-seed{seed}")
     note = run.with_suffix(".json")  # beside the run
     text = spec.path.read_text(encoding="utf-8")
@@ -79,6 +82,11 @@ def train(spec: Spec, folder: Path, seed: int | None = None) -> Ended:
     begin = time.perf_counter()
     command = [*CNNLAB, "train", str(spec.path), *overrides, "--run", str(run), "--quiet"]
     done = subprocess.run(command, check=False, capture_output=True, text=True)
+    if spec.then is not None and not done.returncode:
+        name, *options = spec.then.split()
+        command = [*CNNLAB, name, str(run), *options, "--json"]
+        done = subprocess.run(command, check=False, capture_output=True, text=True)
+        (run / "then.json").write_text(done.stdout, encoding="utf-8")
     ended = Ended(run, done.returncode, time.perf_counter() - begin, done.stderr.strip())
     kept = {"spec": text, "code": ended.code, "seconds": ended.seconds, "error": ended.error}
     note.write_text(json.dumps(kept), encoding="utf-8")

@@ -4,10 +4,12 @@
     # Topic: Capacity. Too few hidden units underfit, too many overfit, and the test error tells.
     # Picture: validation/loss, logarithmic
     # Twelve hidden units on two spirals: look at ... (Goodfellow, Bengio and Courville 2016, section 5.2)
+    # Then: compress --rank 0.5 --int8
     # Expected: accuracy 0.95 to 0.99, 3 s on two cores
 
 `Topic` (title, then what the topic shows) and `Picture` stand in one spec of a folder, which comes first; the others
-follow by name. What pictures there are is in pictures.py.
+follow by name. What pictures there are is in pictures.py. `Then` is for a command on the run, if there is one: what it
+prints has figures too.
 """
 
 from dataclasses import dataclass
@@ -18,7 +20,7 @@ from experiments.course.claims import Expected, read_expected
 
 EXPERIMENTS = Path(__file__).parent.parent
 _SCHEMA = "# yaml-language-server: $schema=../cnnlab.schema.json"
-_TOPIC, _PICTURE, _EXPECTED = "# Topic: ", "# Picture: ", "# Expected: "
+_TOPIC, _PICTURE, _EXPECTED, _THEN = "# Topic: ", "# Picture: ", "# Expected: ", "# Then: "
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,7 @@ class Spec:
     expected: Expected
     topic: str | None
     picture: str | None
+    then: str | None = None
 
     @property
     def name(self) -> str:
@@ -84,13 +87,15 @@ def read_spec(path: Path) -> Spec:
     head = lines[: next(i for i, line in enumerate([*lines, ""]) if not line.startswith("#"))]
     if not head or head[0] != _SCHEMA:
         raise ValueError(f"{path}: its first line is not '{_SCHEMA}'")
-    tagged = {tag: [line for line in head if line.startswith(tag)] for tag in (_TOPIC, _PICTURE, _EXPECTED)}
-    about = [line for line in head[1:] if not line.startswith((_TOPIC, _PICTURE, _EXPECTED))]
+    tagged = {tag: [line for line in head if line.startswith(tag)] for tag in (_TOPIC, _PICTURE, _EXPECTED, _THEN)}
+    about = [line for line in head[1:] if not line.startswith(tuple(tagged))]
     if len(tagged[_EXPECTED]) != 1 or not about:
         raise ValueError(f"{path}: its head has one '{_EXPECTED}...', and says what to look at")
     try:
         expected = read_expected(tagged[_EXPECTED][0])
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
-    topic, picture = (next((line.removeprefix(tag) for line in tagged[tag]), None) for tag in (_TOPIC, _PICTURE))
-    return Spec(path, " ".join(line.removeprefix("#").strip() for line in about), expected, topic, picture)
+    topic, picture, then = (
+        next((line.removeprefix(tag) for line in tagged[tag]), None) for tag in (_TOPIC, _PICTURE, _THEN)
+    )
+    return Spec(path, " ".join(line.removeprefix("#").strip() for line in about), expected, topic, picture, then)

@@ -186,6 +186,7 @@ def test_every_default_is_written_and_nothing_is_null():
             ],
             "new_head": False,
             "freeze": [],
+            "ranks": {},
         },
     }
 

@@ -70,6 +70,7 @@ def test_a_setting_without_a_meaning_is_told(refused, given, said):
         ("{layers: [flatten, dense: classes, relu]}", "model.layers: .* one dense layer"),
         ("{layers: [conv: {features: 2, kernel: 3}, flatten, dense: classes]}", "model.layers: .* one dense layer"),
         ("{name: perceptron, freeze: [head]}", "model.freeze: .* its one layer as a whole"),
+        ("{name: perceptron, ranks: {head: 2}}", "model.ranks: .* one layer, not two"),
     ],
 )
 def test_only_one_layer_is_trained(model, said):

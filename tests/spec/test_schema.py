@@ -40,7 +40,7 @@ DEFAULTS = {
 
 def test_the_shortest_spec_is_complete():
     found = parse(SHORTEST, "s", default_name="a").model_dump(mode="json", exclude_none=True)
-    model = {"name": "lenet5", "activation": "tanh", "pooling": "avg", "new_head": False, "freeze": []}
+    model = {"name": "lenet5", "activation": "tanh", "pooling": "avg", "new_head": False, "freeze": [], "ranks": {}}
     assert found == {"name": "a", "model": model, **DEFAULTS}
 
 

@@ -53,8 +53,8 @@ ACTIVATIONS = ", ".join(get_args(ActivationName))
         (
             HEAD + "model: {name: mlp, ^pooling: max}",
             "model.pooling: unknown key (value 'max'); "
-            "allowed: activation, classes, dropout, freeze, hidden, init, input, name, new_head, unfreeze_at_epoch, "
-            "weights",
+            "allowed: activation, classes, dropout, freeze, hidden, init, input, name, new_head, ranks, "
+            "unfreeze_at_epoch, weights",
         ),
         (
             HEAD + "model: {layers: [relu], ^inputs: [8, 8, 1]}",
@@ -63,7 +63,7 @@ ACTIVATIONS = ", ".join(get_args(ActivationName))
         (
             HEAD + "model: {^name: mine, layers: [relu]}",
             "model.name: unknown key (value 'mine'); "
-            "allowed: classes, freeze, init, input, layers, new_head, unfreeze_at_epoch, weights",
+            "allowed: classes, freeze, init, input, layers, new_head, ranks, unfreeze_at_epoch, weights",
         ),
         (
             SHORTEST + "loss: {^smoothing: 0.1}",
