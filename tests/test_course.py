@@ -94,6 +94,18 @@ def test_what_no_run_has_is_no_figure(path, tmp_path):
         fabricated(tmp_path, accuracy=0.5).figure(path)
 
 
+def test_a_command_behind_a_run_has_figures_too(tmp_path):
+    topic = written(tmp_path, a="then.rows.1.bytes at most 4", b="accuracy at least 0")
+    path = topic.folder / "a.yaml"
+    path.write_text(path.read_text() + "# Then: compress --int8\n")
+    assert [spec.then for spec in read_topic(topic.folder).specs] == ["compress --int8", None]
+    ended = fabricated(tmp_path / "1", 0.5)
+    (ended.run / "then.json").write_text(json.dumps({"rows": [{"bytes": 16}, {"bytes": 4}]}))
+    assert ended.figure("then.rows.1.bytes") == 4
+    with pytest.raises(KeyError):
+        ended.figure("then.rows.2.bytes")
+
+
 def test_each_claim_has_its_row(tmp_path):
     topic = written(tmp_path, a="accuracy 0.4 to 0.6; accuracy above b.yaml by 0.3", b="accuracy at most 0.1")
     ended = {"a.yaml": fabricated(tmp_path / "1", 0.5), "b.yaml": fabricated(tmp_path / "2", 0.3)}

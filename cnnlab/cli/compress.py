@@ -22,9 +22,9 @@ def compress(
         typer.Option("--energy", metavar="SHARE", help="By the share of squared singular values kept. Repeatable."),
     ] = None,
     int8: Annotated[bool, typer.Option("--int8", help="Weights in 8 bits; with the ranks, too.")] = False,
-    split: Annotated[str, typer.Option("--split", help="What to measure on.")] = "validation",
+    split: Annotated[str, typer.Option("--split", help="train, validation or test.")] = "validation",
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", metavar="FOLDER", help="Write the last row as a run.")
+        Path | None, typer.Option("-o", "--output", metavar="FOLDER", help="Write the last row as a run directory.")
     ] = None,
     table: Annotated[Path | None, typer.Option("--csv", metavar="FILE", help="Write the table to a file.")] = None,
     json: Json = False,
@@ -33,8 +33,8 @@ def compress(
 
     --int8 stores weights in 8 bits with a scale for each output channel; --rank and --energy turn convolutions and
     dense layers into two with few channels between them, where that saves weights (not the head, nor convolutions in
-    groups). Without any of them all are tried. -o writes what was asked for, together: `eval`, `predict`, `summary`
-    and `model.weights` take it.
+    groups). Without any of them int8 and three ranks are tried. -o writes what was asked for, together: `eval`,
+    `predict`, `summary` and `model.weights` take it.
     """
     ranks, energies = rank or [], energy or []
     for option, shares in (("--rank", ranks), ("--energy", energies)):

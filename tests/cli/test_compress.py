@@ -33,7 +33,7 @@ model:
     - relu
     - dense: {name: head, features: classes}
 optimizer: {learning_rate: {peak: 0.01}}
-train: {epochs: 2, average: {decay: 0.9}}
+train: {epochs: 1, average: {decay: 0.9}}
 """
 INPUTS = 6 * 6 * 8  # of the layer c
 SIZES = {  # weights of the kernels, and of all the rest: biases, normalisation and its statistics
@@ -68,7 +68,7 @@ def stored(tmp_path_factory) -> Path:
     for example, label in zip(x, y, strict=True):
         example[2 * label : 2 * label + 2] += 60
     np.savez(folder / "data.npz", x=x, y=y, classes=np.array(["top", "middle", "bottom"]))
-    np.save(folder / "x.npy", x[:5])
+    np.save(folder / "x.npy", x[:5, ..., None])
     (folder / "source.yaml").write_text(SPEC)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
@@ -151,7 +151,6 @@ def test_the_folder_is_a_run(here, cnnlab):
     evaluated = json.loads(cnnlab("eval", "small", "--split", "validation", "--json").out)
     assert evaluated["accuracy"] == row["accuracy"]
     assert evaluated["loss"] == pytest.approx(row["loss"], rel=1e-6)
-    assert cnnlab("eval", "small").code == 0
     summary = json.loads(cnnlab("summary", "small", "--json").out)
     assert (summary["parameters"], summary["multiply_adds"]) == (row["parameters"], row["multiply_adds"])
     model = json.loads(Path("small/model.json").read_text())
@@ -184,7 +183,7 @@ def test_eight_bits_are_those_of_the_weights_that_are_judged(here, cnnlab):
 def test_a_spec_starts_from_it(here, cnnlab, tmp_path):
     ranks = "  ranks: {a: 4, c: 6}\n"
     for name, place, more in (("whole", "made/bits", ""), ("two", "small", ranks)):
-        spec = SPEC.replace("model:\n", f"model:\n  weights: {place}\n{more}").replace("epochs: 2", "epochs: 1")
+        spec = SPEC.replace("model:\n", f"model:\n  weights: {place}\n{more}")
         Path(f"{name}.yaml").write_text(spec)
         experiment, prepared = prepare_experiment(load(Path(f"{name}.yaml")))
         built = network(experiment, prepared.input_shape, task_of(experiment, prepared), prepared=prepared)
@@ -193,8 +192,6 @@ def test_a_spec_starts_from_it(here, cnnlab, tmp_path):
         assert {key: value.tobytes() for key, value in found.items()} == {
             key: value.tobytes() for key, value in wanted.items()
         }
-    ended = cnnlab("train", "two.yaml", "--run", tmp_path / "two", "--quiet")
-    assert ended.code == 0, ended.err
     ended = cnnlab("train", "two.yaml", "model.ranks={}", "--run", tmp_path / "no", "--quiet")
     sentence = "the weights have other model.ranks than the spec; take those of its resolved.yaml"
     assert ended == (2, "", f"{here / 'small'}: {sentence}\n")

@@ -1,5 +1,6 @@
 """Low rank: the nearest matrix by eigenvectors, energies by loops, outputs beside those of the whole layer."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from cnnlab.layers.low_rank import low_rank
 from cnnlab.spec.load import parse
 from cnnlab.trace.cost import cost, totals
 from cnnlab.trace.walk import trace
+from cnnlab.train.precision import forward, inference
 from cnnlab.train.state import from_named, named_leaves, split
 from cnnlab.weights.factorize import Decomposed, candidates, factorized
 from cnnlab.weights.fork import network_for
@@ -169,3 +171,29 @@ def test_ranks_that_cannot_be(ranks, sentence):
     with pytest.raises(SpecError) as error:
         network(ranks)
     assert str(error.value) == sentence
+
+
+def test_a_network_at_full_rank_says_the_same():
+    """As `eval` passes through it, normalisation folded into the convolutions before it where kernels are in use."""
+    whole, shape = network(), (8, 8, 4)
+    _, params, stats = split(whole)
+    weights = {name: np.asarray(value) for name, value in (named_leaves(params) | named_leaves(stats)).items()}
+    random = np.random.default_rng(3)
+    weights |= {
+        f"batch_norm_1.{leaf}": random.uniform(0.5, 2, 8).astype(np.float32) for leaf in ("var", "mean", "scale")
+    }
+    decomposed = {path: Decomposed(weights[f"{path}.kernel"]) for path in candidates(whole, shape)}
+    ranks = {path: found.largest for path, found in decomposed.items()}
+    text = ", ".join(f"{path}: {rank}" for path, rank in ranks.items())
+    x = jnp.asarray(random.standard_normal((3, *shape)), np.float32)
+
+    def logits(model: nnx.Module, weights: dict[str, np.ndarray]) -> jax.Array:
+        graph, params, stats = split(model)
+        params, stats = from_named(weights, params), from_named(weights, stats)
+        return jax.jit(lambda params, stats, x: forward(nnx.merge(graph, params, stats), x, "float32", inference()))(
+            params, stats, x
+        )
+
+    two = logits(network(f"{{{text}}}"), factorized(weights, decomposed, ranks))
+    wanted = logits(whole, weights)
+    np.testing.assert_allclose(two, wanted, atol=1e-5 * float(abs(wanted).max()))
