@@ -1,7 +1,7 @@
 """Kernels in eight bits: symmetric whole numbers with a scale for each output channel.
 
-Jacob et al. 2018, section 2.1 with the zero point at 0; a scale a channel: Krishnamoorthi 2018, section 3.1.1. Only
-the stored weights are of eight bits; the network computes with them as float32, so that its figures are what the
+Jacob et al. 2018, section 2.1 with the zero point at 0; a scale a channel: Krishnamoorthi 2018, sections 2.2 and 3.1.
+Only the stored weights are of eight bits; the network computes with them as float32, so that its figures are what the
 rounding of weights costs, and no more.
 """
 
