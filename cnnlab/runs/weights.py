@@ -58,10 +58,16 @@ def run_description(run: Run) -> Description:
     sizes = Sizes.of_description(experiment, data)
     mean, std = (tuple(map(float, values)) for values in (sizes.mean, sizes.std))
     pixels = not isinstance(experiment.data, Npz) or data["dtype"] == "uint8"
-    model = experiment.model.model_dump(mode="json", exclude_none=True, exclude=set(_OF_THE_SPEC))
+    model = _of_network(experiment.model)
     resize = tuple(data["evaluation"]["resize"]) if cropped(data) else None
     before = Preprocessing(mean, std, sizes.input_shape[:-1], resize, pixels=pixels)
     return Description(model, OURS, sizes.task.names, before)
+
+
+def _of_network(model: ModelSpec) -> dict[str, Any]:
+    """What a file of weights says of its network."""
+    without = {*_OF_THE_SPEC, *(() if model.ranks else ("ranks",))}
+    return model.model_dump(mode="json", exclude_none=True, exclude=without)
 
 
 def run_weights(run: Run, checkpoint: str) -> tuple[Weights, Description, tuple[str, ...]]:
@@ -100,8 +106,7 @@ def import_weights(
         raise DataError(f"{len(classes)} names, and the weights have {count} classes", where="--classes")
     names = classes or (description.classes if description else None)
     stored = model.model_copy(update={"input": shape, "classes": count})
-    content = stored.model_dump(mode="json", exclude_none=True, exclude=set(_OF_THE_SPEC))
-    files.write(output, weights, Description(content, OURS, names, before))
+    files.write(output, weights, Description(_of_network(stored), OURS, names, before))
     parameters = sum(leaf.size for leaf in jax.tree.leaves(nnx.state(network, nnx.Param)))
     return {"weights": str(output), "model": name, "tensors": len(weights), "parameters": parameters, "classes": count}
 
