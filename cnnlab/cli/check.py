@@ -12,7 +12,7 @@ def check(spec: Spec, overrides: Overrides = None, input_shape: Input = None, js
     from cnnlab.report.plan import plan
 
     found = plan(spec, overrides or [], parse_shape(input_shape))
-    for note in found.network.notes:
+    for note in (*found.network.notes, *(found.lesson.notes if found.lesson else ())):
         render.note(note)
     if json:
         render.document(found.document())

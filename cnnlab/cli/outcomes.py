@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from rich.table import Table
 from rich.text import Text
 
+from cnnlab.cli import render_costs
 from cnnlab.cli.render import UNBOUNDED, console_for, show, table
 
 if TYPE_CHECKING:
@@ -53,6 +54,8 @@ def outcome(found: "Outcome") -> None:
     else:
         _tables(report, console)
     folder = "eval/" + (report["split"] if found.which == "best" else f"{report['split']}-{found.which}")
+    for i, line in enumerate(render_costs.lines(found.costs)):
+        console.print(Text(f"{'cost' if i == 0 else '    '}  {line}"))
     console.print(Text(f"run   {found.run}"))
     console.print(Text(f"look  {found.run}/figures/curves.png"))
     for name in found.pictures:

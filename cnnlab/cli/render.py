@@ -148,6 +148,9 @@ def plan(found: "Plan") -> None:
     console.print(Text(f"batches         {found.steps_per_epoch:,} of {size} an epoch"))
     updates = f" of {experiment.optimizer.accumulate} to an update" if experiment.optimizer.accumulate > 1 else ""
     console.print(Text(f"training        {epochs} epochs, {found.steps:,} steps{updates}, {experiment.optimizer.name}"))
+    if (distill := experiment.distill) is not None and found.lesson is not None:
+        says = f"{found.lesson.parameters:,} parameters, temperature {distill.temperature:g}, weight {distill.weight:g}"
+        console.print(Text(f"teacher         {says}: {distill.teacher}"))
 
 
 def _trainable(console: Console, training: "Trainable") -> None:

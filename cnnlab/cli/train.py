@@ -65,31 +65,39 @@ def _train(spec: Path, overrides: list[str], run: Path | None, *, resume: bool, 
     from cnnlab.report.style import preload
     from cnnlab.runs import training
     from cnnlab.runs.directory import Lock, locate
+    from cnnlab.runs.energy import check_energy
     from cnnlab.runs.folds import run_name
     from cnnlab.runs.network import network
     from cnnlab.runs.pretrained import load_weights, prepare_experiment
     from cnnlab.runs.signals import StopSignals
+    from cnnlab.runs.teacher import find_lesson
     from cnnlab.spec.load import load
     from cnnlab.tasks import task_of
 
     with StopSignals() as signals:
-        experiment, prepared = prepare_experiment(load(spec, overrides))
+        asked = load(spec, overrides)
+        check_energy(asked.train.energy)
+        experiment, prepared = prepare_experiment(asked)
         found = network(experiment, prepared.input_shape, task_of(experiment, prepared), prepared=prepared)
         if experiment.model.weights is not None:  # told before there is a run
             load_weights(experiment.model, found.model, prepared.input_shape)
+        lesson = find_lesson(experiment, prepared)
         directory = locate(run_name(experiment), run, resume=resume)
         with Lock(directory):
             with training.recorded(directory), Display(experiment, quiet=quiet) as display:
                 if kernels.to_build():
                     display.note("building the kernels for this machine, once: some ten seconds")
-                started = training.start(directory, experiment, spec, prepared, found.summary(), resume=resume)
+                model = found.summary()
+                started = training.start(directory, experiment, spec, prepared, model, resume=resume, lesson=lesson)
                 report = found.fields()
                 advised = advice(report) if report is not None and not started.epoch else ()
-                for note in (*prepared.notes, *found.notes, *started.notes, *advised):
+                taught = lesson.notes if lesson else ()
+                for note in (*prepared.notes, *found.notes, *taught, *started.notes, *advised):
                     display.note(note)
-                preload()
                 with closing(training.train(started, signals)) as events:
-                    for event in events:
+                    for i, event in enumerate(events):
+                        if i == 0:  # tracing is behind us, which is Python's work too
+                            preload()
                         display.show(event, started.program.steps_per_epoch)
                 outcome = finish(started)
             for note in outcome.notes:

@@ -33,6 +33,7 @@ class Prepared:
 
     sampling: float64 [class], the share of each class in an epoch of training, None where each example comes once.
     crop: the centre of that size is what evaluation sees, None: all.
+    label_noise: what data.json says of labels that are wrong on purpose, None where there are none.
     """
 
     dataset: Dataset
@@ -42,6 +43,7 @@ class Prepared:
     notes: tuple[str, ...] = ()
     sampling: np.ndarray | None = None
     crop: tuple[int, ...] | None = None
+    label_noise: Mapping[str, Any] | None = None
 
     @property
     def input_shape(self) -> tuple[int, ...]:
@@ -93,7 +95,18 @@ def prepare(data: Data, base: Path, seed: int, normal: tuple[str, ...] | None = 
     mean, std = statistics(dataset.x, splits["train"]) if data.normalize else _identity(dataset.x)
     notes = dataset.notes + missed(data.split, splits) + duplicates_across(dataset, splits)
     notes += classes_missing(dataset, splits) + imbalance_notes(dataset, splits["train"])
-    return with_sampling(Prepared(dataset, splits, mean, std, notes, crop=crop), data)
+    return _with_noise(with_sampling(Prepared(dataset, splits, mean, std, notes, crop=crop), data), data, seed)
+
+
+def _with_noise(prepared: Prepared, data: Data, seed: int) -> Prepared:
+    """The data with a word on the wrong labels that training is to see; the labels themselves stay."""
+    if data.label_noise is None or not prepared.classes:  # without classes the task says that it has none
+        return prepared
+    from cnnlab.data.label_noise import described  # needs jax
+
+    train = prepared.splits["train"]
+    found, note = described(data.label_noise, prepared.dataset.y[train], len(prepared.classes), seed, train)
+    return replace(prepared, label_noise=found, notes=(*prepared.notes, note))
 
 
 def with_sampling(prepared: Prepared, data: Data) -> Prepared:
@@ -160,6 +173,7 @@ def describe(prepared: Prepared) -> dict[str, Any]:
         "evaluation": {"resize": list(dataset.x.shape[1:-1]), "crop": prepared.crop and list(prepared.crop)},
         "normalization": {"mean": prepared.mean.tolist(), "std": prepared.std.tolist()},
         "notes": list(prepared.notes),
+        **({} if prepared.label_noise is None else {"label_noise": dict(prepared.label_noise)}),
         "skipped": [{"file": file, "reason": reason} for file, reason in dataset.skipped.items()],
     }
 

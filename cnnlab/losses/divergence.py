@@ -11,16 +11,22 @@ def kullback_leibler(
     teacher: Float[Array, "batch *positions classes"],
     *,
     temperature: float = 1.0,
+    counted: Bool[Array, " batch *positions"] | None = None,
 ) -> Float[Array, " batch"]:
     """T^2 KL(softmax(teacher / T) || softmax(logits / T)), one value per example, the mean over its positions.
 
+    Only positions that are `counted` have a part in the mean; where an example has none, its value is 0.
     T^2 keeps the gradient's size whatever the temperature (Hinton, Vinyals and Dean 2015, section 2). No gradient
     flows into the teacher.
     """
     log_p = jax.nn.log_softmax(jax.lax.stop_gradient(teacher) / temperature)
     log_q = jax.nn.log_softmax(logits / temperature)
     terms = jnp.exp(log_p) * (log_p - log_q)
-    return temperature**2 * terms.sum(-1).reshape(len(terms), -1).mean(-1)
+    each = terms.sum(-1).reshape(len(terms), -1)
+    if counted is None:
+        return temperature**2 * each.mean(-1)
+    here = counted.reshape(each.shape)
+    return temperature**2 * jnp.where(here, each, 0).sum(-1) / jnp.maximum(here.sum(-1), 1)
 
 
 def sparse_penalty(

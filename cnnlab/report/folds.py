@@ -67,7 +67,11 @@ def write(path: Path, found: dict[str, Any]) -> None:
 
 def _run(result: FoldResult) -> dict[str, Any]:
     whole = result.outcome.document()
-    return {"fold": result.fold, **{key: whole[key] for key in ("run", "epochs", "checkpoint")}, **result.figures}
+    return {
+        "fold": result.fold,
+        **{key: whole[key] for key in ("run", "epochs", "checkpoint", "costs")},
+        **result.figures,
+    }
 
 
 def _by_figure(folds: list[dict[str, float]]) -> dict[str, list[float]]:

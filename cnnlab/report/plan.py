@@ -7,8 +7,10 @@ from typing import Any
 from cnnlab.data.batches import steps_per_epoch
 from cnnlab.errors import SpecError
 from cnnlab.optim.accumulation import updates_per_epoch
+from cnnlab.runs.energy import check_energy
 from cnnlab.runs.network import Network, find_network
 from cnnlab.runs.pretrained import load_weights
+from cnnlab.runs.teacher import Lesson, find_lesson
 
 
 @dataclass(frozen=True)
@@ -18,6 +20,7 @@ class Plan:
     network: Network
     counts: dict[str, int] | None
     steps_per_epoch: int | None
+    lesson: Lesson | None = None
 
     @property
     def steps(self) -> int | None:
@@ -45,7 +48,14 @@ class Plan:
             "epochs": experiment.train.epochs,
             "steps": self.steps,
             "updates": self.updates,
+            "distill": self._distill(),
         }
+
+    def _distill(self) -> dict[str, Any] | None:
+        distill, lesson = self.network.experiment.distill, self.lesson
+        if distill is None or lesson is None:
+            return None
+        return {**distill.model_dump(), "parameters": lesson.parameters, "sha256": lesson.sha256}
 
 
 def plan(spec: Path, overrides: list[str], shape: tuple[int, ...] | None) -> Plan:
@@ -55,10 +65,12 @@ def plan(spec: Path, overrides: list[str], shape: tuple[int, ...] | None) -> Pla
             "is a directory, not a spec", where=str(spec), hint="name a .yaml file; 'cnnlab summary' takes runs"
         )
     network = find_network(spec, overrides, shape)
+    check_energy(network.experiment.train.energy)
     if network.experiment.model.weights is not None:
         load_weights(network.experiment.model, network.model, network.traced.input_shape)
     if network.prepared is None:
         return Plan(network, None, None)
 
     counts = network.prepared.counts
-    return Plan(network, counts, steps_per_epoch(counts["train"], network.experiment.data.batch_size))
+    steps = steps_per_epoch(counts["train"], network.experiment.data.batch_size)
+    return Plan(network, counts, steps, find_lesson(network.experiment, network.prepared))

@@ -1,10 +1,11 @@
 """What a run comes to: tables and pictures of its splits, written to the run and handed to who shows them."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from cnnlab.files import write_atomically
+from cnnlab.report.costs import costs
 from cnnlab.report.figures import curves_png
 from cnnlab.report.pictures import pictures
 from cnnlab.runs import history
@@ -30,6 +31,7 @@ class Outcome:
     notes: tuple[str, ...]
     pictures: tuple[str, ...] = ()
     complete: Callable[[], None] = lambda: None
+    costs: dict[str, Any] = field(default_factory=dict)
 
     def document(self) -> dict[str, Any]:
         """What `cnnlab train --json` prints."""
@@ -37,6 +39,7 @@ class Outcome:
             "run": self.run,
             "epochs": self.epochs,
             "checkpoint": {"which": self.which, "step": self.step, "epoch": self.epoch, "chosen_by": self.chosen_by},
+            "costs": self.costs,
             "metrics": self.report,
         }
 
@@ -87,7 +90,7 @@ def evaluate(restored: Restored, split: str, which: str, *, brief: bool = False)
 
     stopping = watched(experiment.train, has_validation="validation" in restored.prepared.splits)
     epochs = len(history.read(run.history))
-    at = restored.checkpoint
+    at, notes = restored.checkpoint, restored.notes
     return Outcome(
         str(run.path),
         which,
@@ -96,7 +99,8 @@ def evaluate(restored: Restored, split: str, which: str, *, brief: bool = False)
         report,
         stopping.metric,
         epochs,
-        restored.notes,
+        notes,
         tuple(drawings),
         complete,
+        costs(run),
     )

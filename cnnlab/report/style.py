@@ -47,7 +47,7 @@ FALLBACK_FONTS = ("Noto Sans CJK SC", "Noto Sans CJK JP", "WenQuanYi Micro Hei",
 
 
 def preload() -> None:
-    """Import matplotlib in a thread of its own, half a second's work, while XLA compiles."""
+    """Import matplotlib in a thread of its own, half a second's work, while the device trains."""
     names = ("matplotlib.style", "matplotlib.backends.backend_agg", "matplotlib.figure", "matplotlib.colors")
     Thread(target=lambda: [import_module(name) for name in names], name="preload", daemon=True).start()
 

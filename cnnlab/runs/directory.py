@@ -27,6 +27,7 @@ class Run:
         self.splits = path / "splits.csv"
         self.model = path / "model.json"
         self.history = path / "history.csv"
+        self.energy = path / "energy.json"
         self.status = path / "status.json"
         self.log = path / "log.txt"
         self.checkpoints = path / "checkpoints"

@@ -16,11 +16,12 @@ from cnnlab.data.memory import processors
 from cnnlab.data.prepare import Prepared
 from cnnlab.runs.network import Network
 from cnnlab.runs.rounds import Round, Timed, Work, each, products, steps_in, timed_round
+from cnnlab.runs.teacher import find_lesson
 from cnnlab.spec.schema import Experiment
 from cnnlab.trace.cost import totals, training_multiply_adds
 from cnnlab.train.evaluate import seen_targets
 from cnnlab.train.feed import Feed
-from cnnlab.train.step import Program, Sizes, compile_program
+from cnnlab.train.step import Program, Sizes, compile_program, is_taught
 
 ROUNDS = 5  # odd, so that the median is one of them
 SHARES = {"training": 0.6, "evaluation": 0.3, "products": 0.1}  # of the time to measure for
@@ -32,8 +33,9 @@ class Measured:
     """All that `cnnlab bench` prints. `memory` is of the compiled step and of the process, bytes, None where unknown.
 
     `multiply_adds` are those of one image forward, as `cnnlab summary` counts them; `training_multiply_adds` are
-    three times that where all trains. `peak` is the most multiply-adds a second in any product of two
-    square matrices with `side` rows. `load` is how many programs wanted a processor in the minute before.
+    three times that where all trains, and what a teacher does for the image. `peak` is the most multiply-adds a second
+    in any product of two square matrices with `side` rows. `load` is how many programs wanted a processor in the
+    minute before.
     """
 
     network: Network
@@ -94,7 +96,8 @@ def measure(experiment: Experiment, prepared: Prepared, network: Network, second
     With `model.unfreeze_at_epoch` the step is that of the first epochs.
     """
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None  # Windows has none
-    program = compile_program(experiment, Sizes.of(experiment, prepared))
+    lesson = find_lesson(experiment, prepared)
+    program = compile_program(experiment, Sizes.of(experiment, prepared), teacher=lesson and lesson.teacher)
     precision = str(getattr(experiment, "precision", "float32"))
     split = next(name for name in ("validation", "test", "train") if name in prepared.splits)
     compile_seconds, memory = _compiled(program, experiment, prepared, split)
@@ -121,7 +124,8 @@ def measure(experiment: Experiment, prepared: Prepared, network: Network, second
         training=Timed(tuple(rounds["training"]), per_step["train"]),
         evaluation=Timed(tuple(rounds["evaluation"]), per_step[split]),
         multiply_adds=totals(costs).multiply_adds,
-        training_multiply_adds=training_multiply_adds(costs, experiment.model.freeze),
+        training_multiply_adds=training_multiply_adds(costs, experiment.model.freeze)
+        + (lesson.multiply_adds if lesson and is_taught(experiment) else 0),
         peak=side**3 / fastest,
         side=side,
         kernels=kernels.enable(),

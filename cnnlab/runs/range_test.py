@@ -3,6 +3,7 @@
 from cnnlab.data.prepare import Prepared
 from cnnlab.errors import CnnlabError
 from cnnlab.optim.range_test import RangeTest, growing, is_hopeless, judged
+from cnnlab.runs.teacher import find_lesson
 from cnnlab.runs.training import first_state
 from cnnlab.spec.schema import Experiment
 from cnnlab.train import devices
@@ -19,7 +20,8 @@ def range_test(experiment: Experiment, prepared: Prepared, low: float, high: flo
     """
     model = experiment.model.model_copy(update={"unfreeze_at_epoch": None})
     experiment = experiment.model_copy(update={"model": model})
-    program = compile_program(experiment, Sizes.of(experiment, prepared), growing(low, high, updates))
+    lesson, sizes = find_lesson(experiment, prepared), Sizes.of(experiment, prepared)
+    program = compile_program(experiment, sizes, growing(low, high, updates), lesson and lesson.teacher)
     state, feed = first_state(experiment, prepared, program), Feed(program, experiment, prepared)
     zero, steps = program.task.zero(), program.steps_per_epoch
     rates: list[float] = []

@@ -1,8 +1,7 @@
 """A training run from its first file to its last: what the loop yields is written before it goes on."""
 
-import hashlib
-from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,10 +13,12 @@ from cnnlab.files import write_atomically
 from cnnlab.layers.initialize import Initializer
 from cnnlab.runs import history
 from cnnlab.runs.directory import Run
+from cnnlab.runs.energy import metered
 from cnnlab.runs.environment import environment
 from cnnlab.runs.pretrained import load_weights, with_weights
 from cnnlab.runs.saving import Saver
 from cnnlab.runs.signals import StopSignals
+from cnnlab.runs.teacher import Lesson, fingerprint
 from cnnlab.runs.weights import read
 from cnnlab.spec.dump import to_yaml
 from cnnlab.spec.load import load
@@ -49,15 +50,26 @@ class Started:
 
 
 def start(
-    run: Run, experiment: Experiment, spec: Path, prepared: Prepared, model: dict[str, Any], *, resume: bool
+    run: Run,
+    experiment: Experiment,
+    spec: Path,
+    prepared: Prepared,
+    model: dict[str, Any],
+    *,
+    resume: bool,
+    lesson: Lesson | None = None,
 ) -> Started:
-    """Begin the run, or take it up where it stopped. Raises RunError where it was begun with another spec or data."""
+    """Begin the run, or take it up where it stopped. Raises RunError where it was begun with another spec or data.
+
+    `model` is what model.json is to hold, `lesson` what `find_lesson` gives.
+    """
     begun = resume and run.status.exists()
+    learnt_from = {"weights": _fingerprint(experiment), "teacher": lesson and lesson.sha256}
     if begun:
-        _check_same(run, experiment, prepared)
+        _check_same(run, experiment, prepared, learnt_from)
     else:
-        _begin(run, experiment, spec, prepared, model)
-    program = compile_program(experiment, Sizes.of(experiment, prepared))
+        _begin(run, experiment, spec, prepared, {**model, **learnt_from})
+    program = compile_program(experiment, Sizes.of(experiment, prepared), teacher=lesson and lesson.teacher)
     state, epoch, notes = restore(run, program) if begun else (None, 0, [])
     if (status := kernels.enable()).missed:
         notes.append(f"training is slower than it could be, without the kernels: {status.why}")
@@ -77,7 +89,7 @@ def _begin(run: Run, experiment: Experiment, spec: Path, prepared: Prepared, mod
     run.write_json(run.environment, environment(experiment.seed, spec))
     run.write_json(run.data, describe(prepared))
     write_atomically(run.splits, splits_csv(prepared))
-    run.write_json(run.model, {**model, "weights": _fingerprint(experiment)})
+    run.write_json(run.model, model)
     set_status(run, "running", None)
 
 
@@ -102,8 +114,8 @@ def set_status(run: Run, status: str, reason: str | None, **more: Any) -> None:
     run.write_json(run.status, {"status": status, "reason": reason, **more})
 
 
-def _check_same(run: Run, experiment: Experiment, prepared: Prepared) -> None:
-    """Raises RunError that names the first setting in which the run differs, or that the data does."""
+def _check_same(run: Run, experiment: Experiment, prepared: Prepared, learnt_from: Mapping[str, str | None]) -> None:
+    """Raises RunError that names the first setting in which the run differs, or that data, weights or teacher do."""
     before = _flat(load(run.resolved, begun=True).model_dump(mode="json"))
     now = _flat(experiment.model_dump(mode="json"))
     unsaid = {key for key in {*before, *now} if key.split(".")[0] == "task" and "task" in before}  # by an older run
@@ -114,9 +126,11 @@ def _check_same(run: Run, experiment: Experiment, prepared: Prepared) -> None:
     if run.read_json(run.data).get("fingerprints") != describe(prepared)["fingerprints"]:
         hint = "put the data back as it was, or start a new run"
         raise RunError("the data is not what it was when the run began", where=str(run.path), hint=hint)
-    if run.read_json(run.model).get("weights") != _fingerprint(experiment):
-        hint = "put the file back as it was, or start a new run"
-        raise RunError("model.weights are not what they were when the run began", where=str(run.path), hint=hint)
+    stored, names = run.read_json(run.model), {"weights": "model.weights", "teacher": "the weights of distill.teacher"}
+    for key, what in names.items():
+        if stored.get(key) != learnt_from[key]:
+            hint = "put them back as they were, or start a new run"
+            raise RunError(f"{what} are not what they were when the run began", where=str(run.path), hint=hint)
 
 
 def _fingerprint(experiment: Experiment) -> str | None:
@@ -126,11 +140,7 @@ def _fingerprint(experiment: Experiment) -> str | None:
     path = Path(experiment.model.weights)
     if not path.is_dir():
         return checkpoint.sha256(path)
-    digest = hashlib.sha256()
-    for name, values in sorted(read(path)[0].items()):
-        digest.update(name.encode())
-        digest.update(values.tobytes())
-    return digest.hexdigest()
+    return fingerprint(read(path)[0])
 
 
 def _flat(value: Any, path: str = "") -> dict[str, Any]:
@@ -176,6 +186,19 @@ def train(started: Started, signals: StopSignals) -> Generator[Progress | EpochE
 
     Raises Interrupted after saving, Diverged with the last good checkpoint kept. Close it where it is left early.
     """
+    train, rows = started.experiment.train, history.read(started.run.history)[: started.epoch]
+    ended = len(rows) == train.epochs or (rows and is_over(rows, started.stopping))
+    with (
+        metered(started.run, None if ended else train.energy) as epoch_counted,
+        closing(_train(started, signals)) as events,
+    ):
+        for event in events:
+            if isinstance(event, EpochEnd):
+                epoch_counted()
+            yield event
+
+
+def _train(started: Started, signals: StopSignals) -> Generator[Progress | EpochEnd, None, None]:
     run, experiment, stopping = started.run, started.experiment, started.stopping
     rows = history.read(run.history)[: started.epoch]
     if len(rows) < started.epoch:

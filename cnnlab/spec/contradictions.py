@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from cnnlab.spec.augment import augment_contradictions
+from cnnlab.spec.distill import distill_contradictions
 from cnnlab.spec.endings import endings
 from cnnlab.spec.heads import heads
 from cnnlab.spec.learning import learning
@@ -23,6 +24,7 @@ def contradictions(experiment: Experiment) -> Iterator[tuple[Path, str]]:
     yield from learning(experiment)
     yield from endings(experiment)
     yield from _transfer(experiment)
+    yield from distill_contradictions(experiment)
     yield from rosenblatt(experiment)
     yield from heads(experiment)
     yield from reconstruction_contradictions(experiment)

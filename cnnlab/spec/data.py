@@ -8,6 +8,7 @@ from pydantic_core import PydanticCustomError
 from cnnlab.spec.augment import Augmentation
 from cnnlab.spec.balance import ClassWeights
 from cnnlab.spec.images import Decode, ImageKeys
+from cnnlab.spec.label_noise import NoisyLabels
 from cnnlab.spec.split import Split
 from cnnlab.spec.types import (
     Bool,
@@ -60,6 +61,9 @@ class DataSpec(Frozen):
     sampling: ClassWeights | None = Field(
         default=None,
         description="balanced, or class: weight (1 where it is not named); default: each example once an epoch",
+    )
+    label_noise: NoisyLabels | None = Field(
+        default=None, description="a share of training labels replaced by random classes; or share and drawn"
     )
 
     @property

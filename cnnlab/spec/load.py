@@ -33,19 +33,21 @@ def load(path: Path, overrides: list[str] | None = None, *, begun: bool = False)
 
 
 def _anchored(experiment: Experiment, folder: Path) -> Experiment:
-    """The paths of data and weights as absolute ones; in a spec they start at the spec's folder."""
+    """The paths of data, weights and teacher as absolute ones; in a spec they start at the spec's folder."""
 
     def absolute(path: str) -> str:
         return os.path.realpath(folder / Path(path).expanduser())  # Path.resolve fails where links go in a circle
 
-    data, model = experiment.data, experiment.model
+    data, model, distill = experiment.data, experiment.model, experiment.distill
     paths = {key: getattr(data, key) for key in data.path_keys}
     data = data.model_copy(update={key: absolute(path) for key, path in paths.items() if path is not None})
     if data.split is not None:
         data = data.model_copy(update={"split": data.split.with_paths(absolute)})
     if model.weights is not None:
         model = model.model_copy(update={"weights": absolute(model.weights)})
-    return experiment.model_copy(update={"data": data, "model": model})
+    if distill is not None:
+        distill = distill.model_copy(update={"teacher": absolute(distill.teacher)})
+    return experiment.model_copy(update={"data": data, "model": model, "distill": distill})
 
 
 def parse(

@@ -39,6 +39,8 @@ def rosenblatt(experiment: Experiment) -> Iterator[tuple[Path, str]]:
     yield from _optimizer(experiment)
     if experiment.data.augment:
         yield ("data", "augment"), "an epoch without an error says nothing of inputs that change; leave it out"
+    if experiment.data.label_noise is not None and experiment.data.label_noise.drawn == "every_epoch":
+        yield ("data", "label_noise"), "an epoch without an error says nothing of labels that change; draw them once"
     if experiment.data.sampling is not None:
         yield ("data", "sampling"), "an epoch without an error says nothing of examples that it left out; leave it out"
     if experiment.precision != "float32":

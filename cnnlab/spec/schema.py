@@ -19,6 +19,7 @@ from cnnlab.spec.data import (
     OxfordPet,
     Stl10,
 )
+from cnnlab.spec.distill import Distill
 from cnnlab.spec.generators import DigitScenes, Function, Gaussians, Shapes, Sines, Spheres, Spirals, TwoMoons
 from cnnlab.spec.losses import Loss
 from cnnlab.spec.optimizers import (
@@ -149,3 +150,4 @@ class Experiment(Frozen):
     loss: Loss | None = Field(default=None, description="default: the task's own")
     optimizer: Optimizer = AdamW()
     train: Train = Train()
+    distill: Distill | None = Field(default=None, description="learn from a trained run too")

@@ -79,6 +79,14 @@ class Average(Frozen):
     from_epoch: NonNegativeInt = Field(default=0, description="updates before it do not count; counted from 0")
 
 
+class Energy(Frozen):
+    """Count what training uses of electricity, offline (the extra `energy`, codecarbon)."""
+
+    country: Annotated[str, Field(pattern=r"^[A-Z]{3}$")] = Field(
+        description="three letters of ISO 3166, such as DEU: by its mean kWh become grams of CO2"
+    )
+
+
 class Train(Frozen):
     epochs: PositiveInt = 30
     remat: Bool = Field(
@@ -91,3 +99,4 @@ class Train(Frozen):
     checkpoint_every: PositiveInt | None = Field(
         default=None, description="epochs between checkpoints; default: every epoch, but one in 5 seconds at most"
     )
+    energy: Energy | None = Field(default=None, description="default: nothing is counted, and nothing claimed")

@@ -48,6 +48,9 @@ def task_of(experiment: Experiment, prepared: Prepared) -> Task:
         ends = [(task, ending(experiment)[1])]
         for path, message in twice(experiment, task.loss, task.name):
             raise SpecError(message, where=dotted(path))
+    if experiment.data.label_noise is not None and not any(part.one_of for part, _ in ends):
+        message = f"its noise is a class in place of another, and {task.name} has no classes to an example"
+        raise SpecError(message, where="data.label_noise", hint="leave it out")
     for part, last in ends:
         check_mixtures(experiment.data.augment, part.target)
         if isinstance(part, Regression):

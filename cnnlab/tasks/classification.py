@@ -13,6 +13,7 @@ from jaxtyping import Bool, Float, Int
 from cnnlab.errors import SpecError
 from cnnlab.layers.windows import show
 from cnnlab.losses.chosen import of_classes
+from cnnlab.losses.divergence import kullback_leibler
 from cnnlab.metrics import resampled
 from cnnlab.metrics.agreement import agreement_report
 from cnnlab.metrics.bootstrap import together
@@ -66,6 +67,15 @@ class Classification(Task):
         heads = output if isinstance(output, Heads) else Heads(output, (), 0.0)
         losses = self.losses(heads.logits, y)
         return losses, sum([heads.weight * self.losses(logits, y) for logits in heads.auxiliary], losses)
+
+    def distillation(self, output: Array | Heads, taught: Array, y: Any, temperature: float) -> Float[Array, " batch"]:
+        """With auxiliary classifiers each of them has the same teacher, by its weight."""
+        heads = output if isinstance(output, Heads) else Heads(output, (), 0.0)
+
+        def far(logits: Array) -> Array:
+            return kullback_leibler(_logits(logits), _logits(taught), temperature=temperature)
+
+        return sum([heads.weight * far(logits) for logits in heads.auxiliary], far(heads.logits))
 
     def losses(self, output: Array, y: Int[Array, " batch"]) -> Float[Array, " batch"]:
         """The loss that the spec names."""

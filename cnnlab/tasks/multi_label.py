@@ -12,6 +12,7 @@ from jaxtyping import Bool, Float, UInt8
 from cnnlab.errors import SpecError
 from cnnlab.layers.windows import show
 from cnnlab.losses.chosen import of_labels
+from cnnlab.losses.divergence import kullback_leibler
 from cnnlab.metrics import resampled
 from cnnlab.metrics.bootstrap import together
 from cnnlab.metrics.multi_label import multi_label_report
@@ -46,6 +47,13 @@ class MultiLabel(Task):
     ) -> tuple[Float[Array, " batch"], Float[Array, " batch"]]:
         losses = of_labels(self.loss, self.names, np.array(self.counts, np.int64), self.examples)(output, y)
         return losses, losses
+
+    def distillation(
+        self, output: Float[Array, "batch labels"], taught: Array, y: Any, temperature: float
+    ) -> Float[Array, " batch"]:
+        """The mean over labels, each of which is there or not: a distribution of two."""
+        student, teacher = (jnp.stack([jnp.zeros_like(logits), logits], -1) for logits in (output, taught))
+        return kullback_leibler(student, teacher, temperature=temperature)
 
     def zero(self) -> dict[str, np.ndarray]:
         return {**super().zero(), "correct": np.zeros((), np.float32)}

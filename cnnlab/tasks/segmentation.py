@@ -13,6 +13,7 @@ from jaxtyping import Bool, Float, UInt8
 from cnnlab.errors import SpecError
 from cnnlab.layers.windows import show
 from cnnlab.losses.chosen import of_masks
+from cnnlab.losses.divergence import kullback_leibler
 from cnnlab.metrics import resampled
 from cnnlab.metrics.bootstrap import together
 from cnnlab.metrics.confusion import confusion_csv
@@ -56,6 +57,13 @@ class Segmentation(Task):
         counts = np.array(self.counts, np.int64)
         losses = of_masks(self.loss, self.names, counts)(output, centre(y, output.shape[1:-1]))
         return losses, losses
+
+    def distillation(
+        self, output: Float[Array, " batch *space classes"], taught: Array, y: Any, temperature: float
+    ) -> Float[Array, " batch"]:
+        """The mean over the positions of which the mask says something."""
+        counted = centre(y, output.shape[1:-1]) != IGNORED
+        return kullback_leibler(output, taught, temperature=temperature, counted=counted)
 
     def zero(self) -> dict[str, np.ndarray]:
         return {**super().zero(), "correct": np.zeros((), np.float32), "positions": np.zeros((), np.float32)}

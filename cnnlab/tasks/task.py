@@ -116,6 +116,13 @@ class Task(ABC):
     def objective(self, output: Any, x: Any, y: Any) -> tuple[Float[Array, " batch"], Float[Array, " batch"]]:
         """The loss of each example, and what training lowers: the same, or with what auxiliary outputs add."""
 
+    def distillation(self, output: Any, taught: Any, y: Any, temperature: float) -> Float[Array, " batch"]:
+        """How far each example's softened answer is from the teacher's, `taught`, times the temperature's square.
+
+        `taught` is what a network for the same task gives in evaluation; no gradient flows into it.
+        """
+        raise TypeError(f"{self.name} has no distribution")  # refused before: spec.distill.TASKS
+
     def penalty(
         self, model: nnx.Module, x: Array, mask: Bool[Array, " batch"] | None = None
     ) -> Float[Array, ""] | float:

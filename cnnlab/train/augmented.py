@@ -7,7 +7,10 @@ import jax
 from jax import Array
 
 from cnnlab.data.augment import Sample, augment, centre_crop, example_keys, mix, scale
+from cnnlab.data.label_noise import noisy
 from cnnlab.spec.schema import Experiment
+from cnnlab.tasks.heads import SeveralHeads
+from cnnlab.tasks.task import Task
 
 if TYPE_CHECKING:
     from cnnlab.train.step import Sizes
@@ -37,15 +40,27 @@ class Augmented(NamedTuple):
 
 
 def augmented(experiment: Experiment, sizes: "Sizes", epoch: Array, x: Array, y: Targets, index: Array) -> Augmented:
-    """A batch by the spec's `augment`, cut to the network's input and normalised; index: [batch], in the dataset."""
+    """A batch by the spec's `augment` and `label_noise`, cut to the network's input and normalised.
+
+    index: [batch], the examples' places in the dataset.
+    """
     entries, target = experiment.data.augment, sizes.task.target
     keys = example_keys(experiment.seed, epoch, index)
     targets = dict(y) if isinstance(y, Mapping) else {target: y}
     sample = Sample(scale(x), targets.get("mask"), targets.get("boxes"))
     sample = centre_crop(augment(sample, keys, entries, sizes.std), sizes.input_shape[:-1])
     targets |= {kind: along for kind in ("mask", "boxes") if (along := getattr(sample, kind)) is not None}
+    if (noise := experiment.data.label_noise) is not None:
+        count = _class_count(sizes.task)
+        targets["class"] = noisy(noise, targets["class"], count, experiment.seed, epoch, index)
     moved = targets if isinstance(y, Mapping) else targets[target]
     if not any(entry.mixup or entry.cutmix for entry in entries):
         return Augmented((sample.x - sizes.mean) / sizes.std, moved, None, None)
     mixture = mix(sample.x, keys, entries)
     return Augmented((mixture.x - sizes.mean) / sizes.std, moved, mixture.partner, mixture.weight)
+
+
+def _class_count(task: Task) -> int:
+    """How many classes there are to an example."""
+    parts = [head.task for head in task.heads] if isinstance(task, SeveralHeads) else [task]
+    return next(len(part.names) for part in parts if part.one_of)

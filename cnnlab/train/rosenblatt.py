@@ -72,7 +72,8 @@ def rosenblatt_step(
     """One batch in its order: x [batch, *space, channel], the others [batch]. Devices that share it do the same."""
     task = sizes.task
     assert isinstance(task, Perceptron)
-    inputs = augmented(experiment, sizes, state.step, x, y, index).x.reshape(len(x), -1)  # normalised, and no more
+    batch = augmented(experiment, sizes, state.step, x, y, index)  # normalised, labels with their noise, and no more
+    inputs, y = batch.x.reshape(len(x), -1), jnp.asarray(batch.y)
     ((name, layer),) = state.params.items()
     layer, scores = learnt(layer, inputs, y, mask, constant_rate(experiment))
     losses = task.losses(scores, y)

@@ -31,6 +31,7 @@ from cnnlab.train.freeze import frozen_mask, hold_statistics
 from cnnlab.train.precision import forward, inference
 from cnnlab.train.rosenblatt import rosenblatt_step
 from cnnlab.train.state import State, initial, split
+from cnnlab.train.teacher import Taught, Teacher, with_teacher
 from cnnlab.train.update import Update
 from cnnlab.weights.fork import network_for
 
@@ -128,10 +129,12 @@ class Sizes:
         return cls(tuple(data["input_shape"]), made(experiment, data), data["counts"]["train"], mean, std)
 
 
-def compile_program(experiment: Experiment, sizes: Sizes, rate: Rate | None = None) -> Program:
+def compile_program(
+    experiment: Experiment, sizes: Sizes, rate: Rate | None = None, teacher: Teacher | None = None
+) -> Program:
     """Build the model and its step for the data. Nothing is compiled before the first call.
 
-    `rate` of the update replaces the spec's learning rate.
+    `rate` of the update replaces the spec's learning rate. Of a spec with `distill` only what has its `teacher` trains.
     """
     kernels.enable()
     spec = experiment.model
@@ -145,13 +148,15 @@ def compile_program(experiment: Experiment, sizes: Sizes, rate: Rate | None = No
     step = partial(_train_step, frozen_graph, frozen_mask(params, spec.freeze), None)
     first = None if spec.unfreeze_at_epoch is None else spec.unfreeze_at_epoch * steps
     unfrozen = partial(_train_step, graph, frozen_mask(params, ()), first)
-    rest = (update, experiment, sizes, mesh)
+    teacher = teacher if is_taught(experiment) else None
+    arrays = None if teacher is None else devices.replicated(teacher.arrays, mesh)
+    rest = (update, experiment, sizes, mesh, teacher)
     trained = partial(step, *rest)
     if isinstance(sizes.task, Perceptron):
         trained = partial(rosenblatt_step, experiment, sizes)
     return Program(
-        _compiled(trained, steps, experiment, mesh),
-        None if first is None else _compiled(partial(unfrozen, *rest), steps, experiment, mesh),
+        _compiled(trained, steps, experiment, mesh, arrays),
+        None if first is None else _compiled(partial(unfrozen, *rest), steps, experiment, mesh, arrays),
         spec.unfreeze_at_epoch,
         jax.jit(partial(_evaluate, graph, experiment, sizes, mesh), compiler_options=kernels.compiler_options()),
         initial(params, stats, update.begun(params, stats), sizes.task),
@@ -164,13 +169,22 @@ def compile_program(experiment: Experiment, sizes: Sizes, rate: Rate | None = No
     )
 
 
-def _compiled(step: Callable[..., State], steps: int, experiment: Experiment, mesh: Mesh | None) -> Steps:
-    """Both forms of a step of an epoch that has so many `steps`."""
+def is_taught(experiment: Experiment) -> bool:
+    """Whether a teacher's answers count in training."""
+    return experiment.distill is not None and experiment.distill.weight > 0
 
-    def many(state: State, examples: Examples, places: Array, mask: Array, count: Array) -> State:
+
+def _compiled(
+    step: Callable[..., State], steps: int, experiment: Experiment, mesh: Mesh | None, taught_by: Any
+) -> Steps:
+    """Both forms of a step of an epoch that has so many `steps`; `taught_by` are a teacher's arrays, or None."""
+
+    def many(state: State, examples: Examples, places: Array, mask: Array, count: Array, *taught_by: Any) -> State:
         def next_step(_: Array, state: State) -> State:
             i = state.step % steps
-            return step(state, *jax.tree.map(lambda values: values[places[i]], examples), mask[i], places[i])
+            return step(
+                state, *jax.tree.map(lambda values: values[places[i]], examples), mask[i], places[i], *taught_by
+            )
 
         return jax.lax.fori_loop(0, count, next_step, state)
 
@@ -178,7 +192,8 @@ def _compiled(step: Callable[..., State], steps: int, experiment: Experiment, me
     settings: dict[str, Any] = {"donate_argnums": 0, "compiler_options": options}
     if mesh is not None:
         settings["out_shardings"] = devices.everywhere(mesh)
-    return Steps(jax.jit(step, **settings), jax.jit(many, **settings))
+    one, several = jax.jit(step, **settings), jax.jit(many, **settings)
+    return Steps(one, several) if taught_by is None else Steps(Taught(one, taught_by), Taught(several, taught_by))
 
 
 def _train_step(
@@ -189,14 +204,16 @@ def _train_step(
     experiment: Experiment,
     sizes: Sizes,
     mesh: Mesh | None,
+    teacher: Teacher | None,
     state: State,
     x: Array,
     y: Any,
     mask: Array,
     index: Array,
+    taught_by: Any = None,
 ) -> State:
     """One update from one batch: x [batch, *space, channel], y [batch, ...], mask [batch], index [batch], the
-    examples' places in the dataset.
+    examples' places in the dataset; `taught_by` are the teacher's arrays.
 
     Before the step `first_step` the optimizer begins anew.
     All randomness follows from (seed, step) and, in augmentation, from (seed, epoch, index), so that a resumed run
@@ -207,7 +224,9 @@ def _train_step(
     corruption_key, task = jax.random.fold_in(key, 2), sizes.task
     epoch = state.step // steps_per_epoch(sizes.examples, experiment.data.batch_size)
     batch = augmented(experiment, sizes, epoch, devices.shared(x, mesh), y, index)
-    x, y = batch.x, batch.y
+    x, y, distill = batch.x, batch.y, experiment.distill
+    assert (teacher is not None) == is_taught(experiment), "a step that learns from a teacher has one"
+    taught = None if teacher is None else teacher.answers(taught_by, x, sizes.mean, sizes.std)
 
     def mean_loss(params: Any) -> tuple[Array, tuple[Array, Array, Any]]:
         params = jax.tree.map(lambda leaf, still: jax.lax.stop_gradient(leaf) if still else leaf, params, frozen)
@@ -216,6 +235,8 @@ def _train_step(
         given, wanted = task.given(x, y, corruption_key)
         output = forward(model, given, experiment.precision, mode)
         losses, objective = batch.mixed(lambda y: task.objective(output, wanted, y))
+        if distill is not None and taught is not None:
+            objective = with_teacher(distill, task, objective, output, taught, y)
         stats = nnx.to_pure_dict(nnx.state(model, nnx.BatchStat))
         mean = jnp.where(mask, objective, 0).sum() / mask.sum()
         return mean + task.penalty(model, x, mask), (output, losses, stats)
