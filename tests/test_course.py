@@ -9,7 +9,7 @@ from experiments.course.checks import check
 from experiments.course.claims import DIVERGES, read_expected
 from experiments.course.contents import NETWORKS, README, course
 from experiments.course.pictures import draw
-from experiments.course.runs import Ended, train
+from experiments.course.runs import Ended, teacher_of, train
 from experiments.course.topics import Topic, read_topic, topics
 
 TOPICS = topics()
@@ -167,6 +167,21 @@ def test_a_topic_has_a_small_picture(topic):
 def test_the_table_of_contents_is_the_one_of_today():
     stored = README.read_text(encoding="utf-8").partition(NETWORKS)[0]
     assert stored == "".join(course(TOPICS)), "run: python -m experiments.course --contents"
+
+
+def test_a_teacher_is_a_spec_of_the_same_topic(tmp_path):
+    topic = written(tmp_path, a="accuracy at least 0", b="accuracy at least 0")
+    big, small = topic.specs
+    model = "data: {source: digits}\nmodel: {name: mlp}\n"
+    big.path.write_text(big.path.read_text() + "name: big\n" + model)
+    for teacher, found in (("runs/big", big), ("runs/other", None)):
+        small.path.write_text(f"name: small\n{model}distill: {{teacher: {teacher}}}\n")
+        if found is None:
+            with pytest.raises(ValueError, match="no spec beside it has the name other"):
+                teacher_of(small)
+        else:
+            assert teacher_of(small) == found
+    assert teacher_of(big) is None
 
 
 @pytest.mark.slow

@@ -6,6 +6,7 @@ processors and GPUs where the system has them and lets them be read; else it goe
 and for memory by its size. Grams are kWh times the mean of the country, so always an estimate.
 """
 
+import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -46,6 +47,7 @@ class Meter:
     def __init__(self, run: Run, energy: Energy):
         from codecarbon import OfflineEmissionsTracker  # pyright: ignore[reportMissingImports]
 
+        logging.getLogger("codecarbon").setLevel(logging.CRITICAL)  # its own setting comes after its first lines
         self._run, self._energy, self._reading = run, energy, _Reading()
         before = run.read_json(run.energy) if run.energy.exists() else {"sessions": []}
         self._sessions: list[dict[str, Any]] = before["sessions"]

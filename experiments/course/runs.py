@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from experiments.course.topics import Spec
+from cnnlab.spec.load import load
+from experiments.course.topics import Spec, read_spec
 
 CNNLAB = [sys.executable, "-c", "from cnnlab.cli import main; main()"]
 
@@ -69,7 +70,8 @@ def _at(document: Any, path: str) -> float:
 
 def train(spec: Spec, folder: Path, seed: int | None = None) -> Ended:
     """The spec's run in `folder`/<topic>/<name>, and the command behind it; one that is there already, of the same
-    spec and seed, is taken."""
+    spec and seed, is taken. A teacher, which is another spec of the topic, is trained before.
+    """
     run = folder / spec.path.parent.name / (spec.path.stem if seed is None else f"{spec.path.stem}-seed{seed}")
     note = run.with_suffix(".json")  # beside the run
     text = spec.path.read_text(encoding="utf-8")
@@ -79,6 +81,9 @@ def train(spec: Spec, folder: Path, seed: int | None = None) -> Ended:
         raise SystemExit(f"{run} is of another spec or was not finished: remove it, or choose another folder")
     run.parent.mkdir(parents=True, exist_ok=True)
     overrides = [] if seed is None else [f"seed={seed}"]
+    teacher = teacher_of(spec)
+    if teacher is not None:
+        overrides.append(f"distill.teacher={train(teacher, folder, seed).run.resolve()}")
     begin = time.perf_counter()
     command = [*CNNLAB, "train", str(spec.path), *overrides, "--run", str(run), "--quiet"]
     done = subprocess.run(command, check=False, capture_output=True, text=True)
@@ -91,3 +96,15 @@ def train(spec: Spec, folder: Path, seed: int | None = None) -> Ended:
     kept = {"spec": text, "code": ended.code, "seconds": ended.seconds, "error": ended.error}
     note.write_text(json.dumps(kept), encoding="utf-8")
     return ended
+
+
+def teacher_of(spec: Spec) -> Spec | None:
+    """The spec beside this one whose run teaches it. Raises ValueError where it is another's run."""
+    distill = load(spec.path).distill
+    if distill is None:
+        return None
+    name = Path(distill.teacher).name
+    for path in sorted(spec.path.parent.glob("*.yaml")):
+        if load(path).name == name:
+            return read_spec(path)
+    raise ValueError(f"{spec.path}: no spec beside it has the name {name}")
