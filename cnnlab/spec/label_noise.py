@@ -11,7 +11,8 @@ class LabelNoise(Frozen):
     """Training labels of this share of the examples are replaced by classes drawn at random, the true one among them.
 
     Zhang, Bengio, Hardt, Recht and Vinyals, "Understanding deep learning requires rethinking generalization" (2017),
-    section 2.1, have them drawn once.
+    section 2.1, have them drawn once. train/loss and train/accuracy go by the labels that training sees; validation,
+    test and the tables, of the training split too, by the true ones.
     """
 
     share: Fraction

@@ -82,6 +82,7 @@ def test_a_run_goes_on_to_the_same_bits_and_not_with_another_teacher(cnnlab):
     original = Path("runs/original")
     Path("runs/big").rename(original)
     try:
+        assert cnnlab("eval", "runs/small", "--json").code == 0  # who has learnt needs no teacher
         assert cnnlab("train", "teacher.yaml", "seed=1", "--run", "runs/big", "--quiet").code == 0
         ended = cnnlab(*resume)
     finally:
