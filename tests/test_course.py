@@ -3,14 +3,17 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from cnnlab.data.prepare import prepare
+from cnnlab.spec.load import load
 from experiments.course.checks import check
 from experiments.course.claims import DIVERGES, read_expected
 from experiments.course.contents import NETWORKS, README, course
 from experiments.course.pictures import draw
 from experiments.course.runs import Ended, teacher_of, train
-from experiments.course.topics import Topic, read_topic, topics
+from experiments.course.topics import EXPERIMENTS, Topic, read_topic, topics
 
 TOPICS = topics()
 HEAD = """\
@@ -84,10 +87,12 @@ def test_figures_are_read_from_all_that_a_run_leaves(tmp_path):
     }
     assert found == {"accuracy": 0.5, "per_class.1.f1": 0.25, "train/loss": 1.0, "train/loss@1": 2.0, "epochs": 2}
     assert ended.figure("model.receptive_field.size.0") == 7
+    np.savez(tmp_path / "eval/test/codes.npz", codes=np.array([[1.0, 0.0], [0.5, 0.0]]))
+    assert ended.figure("codes.mean") == 0.375
 
 
 @pytest.mark.parametrize(
-    "path", ["accurac", "per_class.2.f1", "per_class", "train/acc", "train/loss@3", "model.x", "ok", "per_class.f1"]
+    "path", ["accurac", "per_class.2.f1", "per_class", "train/acc", "train/loss@3", "model.x", "ok", "codes.mean"]
 )
 def test_what_no_run_has_is_no_figure(path, tmp_path):
     with pytest.raises(KeyError):
@@ -167,6 +172,18 @@ def test_a_topic_has_a_small_picture(topic):
 def test_the_table_of_contents_is_the_one_of_today():
     stored = README.read_text(encoding="utf-8").partition(NETWORKS)[0]
     assert stored == "".join(course(TOPICS)), "run: python -m experiments.course --contents"
+
+
+def test_the_best_linear_code_of_the_autoencoders_is_that_of_the_principal_components():
+    """linear.yaml's head says their error on the test split: here by NumPy."""
+    spec = EXPERIMENTS / "15-autoencoders/linear.yaml"
+    prepared = prepare(load(spec).data, Path(), load(spec).seed)
+    pixels = prepared.dataset.x.reshape(len(prepared.dataset.x), -1) / 255
+    train, test = (pixels[prepared.splits[name]] for name in ("train", "test"))
+    _, _, axes = np.linalg.svd(train - train.mean(0), full_matrices=False)
+    centred = test - train.mean(0)
+    error = np.square(centred - centred @ axes[:8].T @ axes[:8]).mean()
+    assert f"{error:.4f}" in spec.read_text(encoding="utf-8")
 
 
 def test_a_teacher_is_a_spec_of_the_same_topic(tmp_path):

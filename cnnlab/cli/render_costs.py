@@ -24,7 +24,7 @@ def lines(costs: dict[str, Any]) -> list[str]:
 def runs(names: Sequence[tuple[str, dict[str, Any]]]) -> "Table":
     """A row a run, by its name; energy in columns of its own, measured and estimated apart, where any was counted."""
     counted = any(costs["energy"] is not None for _, costs in names)
-    head = ["parameters", "multiply-adds", "kB", "seconds"]
+    head = ["parameters", "multiply-adds", "kB", "s"]
     rows = []
     for name, costs in names:
         bytes_, seconds = costs["activation_bytes"], costs["training_seconds"]

@@ -12,7 +12,8 @@ or the one word `diverges`: training ends with exit code 1, because the loss is 
 file of the topic, and its same figure is compared. A figure is a path: in the test split's metrics.json (`accuracy`,
 `per_class.0.f1`), a column of history.csv in its last epoch (`train/loss`) or in another one (`train/loss@5`), or in
 model.json (`model.parameters`, `model.receptive_field.size.0`), or in what the command behind the run has printed
-(`then.rows.1.difference`); `epochs` is how many there were.
+(`then.rows.1.difference`); `epochs` is how many there were, `codes.mean` the mean of an autoencoder's code over the
+test split.
 """
 
 import re

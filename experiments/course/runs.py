@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from cnnlab.spec.load import load
 from experiments.course.topics import Spec, read_spec
 
@@ -38,6 +40,8 @@ class Ended:
             if not rows or column not in rows[-1]:
                 raise KeyError(path)
             return rows[-1][column]
+        if path == "codes.mean":
+            return self.mean_code()
         for document in ("model", "then"):
             if path.startswith(f"{document}."):
                 return _at(self.document(f"{document}.json"), path.removeprefix(f"{document}."))
@@ -50,6 +54,14 @@ class Ended:
 
     def metrics(self) -> dict[str, Any]:
         return self.document("eval/test/metrics.json")
+
+    def mean_code(self) -> float:
+        """Of all units of the code over the test split. Raises KeyError where the network has none."""
+        file = self.run / "eval/test/codes.npz"
+        if not file.exists():
+            raise KeyError("codes.mean")
+        with np.load(file) as arrays:
+            return float(arrays["codes"].mean(dtype=np.float64))
 
     def document(self, name: str) -> dict[str, Any]:
         return json.loads((self.run / name).read_text(encoding="utf-8"))

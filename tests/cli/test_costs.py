@@ -42,7 +42,7 @@ def test_lines_claim_no_energy_that_was_not_counted():
 
 def test_a_table_has_energy_where_any_run_was_counted_and_fits_80_columns():
     head, _, row = printed(runs([("fold 1", UNCOUNTED)]))
-    assert head.split() == ["costs", "parameters", "multiply-adds", "kB", "seconds"]
+    assert head.split() == ["costs", "parameters", "multiply-adds", "kB", "s"]
     assert row.split() == ["fold", "1", "61,706", "416,520", "35.1", "12.3"]
     head, _, first, second = found = printed(runs([("fold 1", UNCOUNTED), ("fold 2", COUNTED)]))
     assert head.endswith("Wh measured  estimated  g CO2")
