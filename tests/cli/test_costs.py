@@ -1,7 +1,6 @@
 """What runs have cost, as lines and as a table."""
 
 import json
-from pathlib import Path
 
 from rich.console import Console
 
@@ -49,11 +48,3 @@ def test_a_table_has_energy_where_any_run_was_counted_and_fits_80_columns():
     assert first.split()[-3:] == ["-", "-", "-"]
     assert second.split()[-3:] == ["0", "0.312", "0.119"]
     assert max(map(len, found)) <= 80
-
-
-def test_a_training_says_what_it_has_cost(small, cnnlab):
-    ended = cnnlab("train", small, "train.epochs=1", "--quiet", "--json")
-    document = json.loads(ended.out)["costs"]
-    assert document == costs(Run(Path("runs/small")))
-    assert document["parameters"] == json.loads(Path("runs/small/model.json").read_text())["parameters"]
-    assert document["training_seconds"] > 0

@@ -48,7 +48,7 @@ def test_once_is_for_all_epochs_and_every_epoch_has_its_own():
 
 @pytest.mark.parametrize("drawn", ["once", "every_epoch"])
 def test_training_alone_sees_it_and_the_run_says_how_many(drawn, small):
-    experiment = load(small, [f"data.label_noise={{share: 0.5, drawn: {drawn}}}"])
+    experiment = load(small, [f"data.label_noise={{share: 0.5, drawn: {drawn}}}", "data.augment=[]"])
     prepared = prepare(experiment.data, Path(), experiment.seed)
     train, truth = prepared.splits["train"], prepared.dataset.y
     sizes = Sizes.of(experiment, prepared)

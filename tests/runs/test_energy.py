@@ -3,6 +3,7 @@
 import json
 import socket
 import sys
+from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
@@ -93,6 +94,20 @@ def test_what_is_counted_is_written_after_an_epoch_and_when_training_fails(codec
         run.energy.unlink()
         raise ZeroDivisionError
     assert run.energy.exists()
+
+
+def test_a_training_says_what_it_has_cost_and_a_finished_one_costs_nothing_more(codecarbon, small, cnnlab):
+    settings = ("model={name: softmax_regression}", "data.augment=[]", "train.epochs=1", "train.energy.country=DEU")
+    ended = cnnlab("train", small, *settings, "--run", "run", "--quiet", "--json")
+    run, found = Run(Path("run")), json.loads(ended.out)["costs"]
+    assert found["energy"] == json.loads(run.energy.read_text())
+    assert found["energy"]["kwh"] == pytest.approx(0.004)
+    assert found["parameters"] == json.loads(run.model.read_text())["parameters"] == 111
+    assert found["training_seconds"] > 0
+    again = cnnlab("train", small, *settings, "--run", "run", "--quiet", "--resume")
+    assert len(codecarbon) == 1
+    assert "cost  111 parameters, 108 multiply-adds and 0.2 kB an example\n" in again.out
+    assert ", 3 Wh measured and 1 Wh estimated, 2 g of CO2 by the mean of DEU\n" in again.out
 
 
 def test_nothing_is_counted_unasked(tmp_path):
