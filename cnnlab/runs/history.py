@@ -10,14 +10,16 @@ from cnnlab.spec.train import EarlyStopping
 from cnnlab.tasks.task import Task
 from cnnlab.train.loop import LAST_ITERATE
 from cnnlab.train.stopping import best_epoch
+from cnnlab.train.teacher import FAR
 
 _WHOLE = ("epoch", "step")
 
 
-def columns(task: Task, *, averaged: bool = False) -> list[str]:
-    """What a row has for a task; where validation goes by an average of the weights, the last iterate's beside."""
+def columns(task: Task, *, averaged: bool = False, taught: bool = False) -> list[str]:
+    """What a row has for a task; where validation goes by an average of the weights, the last iterate's beside; and
+    how far a student is from its teacher."""
     splits = ["validation", LAST_ITERATE] if averaged else ["validation"]
-    figures = [f"train/{name}" for name in task.trained]
+    figures = [f"train/{name}" for name in (*task.trained, *([FAR] if taught else []))]
     figures += [f"{split}/{name}" for split in splits for name in task.validated]
     return ["epoch", "step", *figures, "learning_rate", "seconds", "images_per_second"]
 

@@ -21,7 +21,8 @@ from cnnlab.spec.schema import Experiment
 from cnnlab.trace.cost import totals, training_multiply_adds
 from cnnlab.train.evaluate import seen_targets
 from cnnlab.train.feed import Feed
-from cnnlab.train.step import Program, Sizes, compile_program, is_taught
+from cnnlab.train.step import Program, Sizes, compile_program
+from cnnlab.train.teacher import is_taught
 
 ROUNDS = 5  # odd, so that the median is one of them
 SHARES = {"training": 0.6, "evaluation": 0.3, "products": 0.1}  # of the time to measure for

@@ -23,7 +23,7 @@ def range_test(experiment: Experiment, prepared: Prepared, low: float, high: flo
     lesson, sizes = find_lesson(experiment, prepared), Sizes.of(experiment, prepared)
     program = compile_program(experiment, sizes, growing(low, high, updates), lesson and lesson.teacher)
     state, feed = first_state(experiment, prepared, program), Feed(program, experiment, prepared)
-    zero, steps = program.task.zero(), program.steps_per_epoch
+    zero, steps = program.zero, program.steps_per_epoch
     rates: list[float] = []
     losses: list[float] = []
     for _ in range(updates):

@@ -29,6 +29,7 @@ from cnnlab.train.loop import EpochEnd, Progress, Stopped, fit
 from cnnlab.train.state import State
 from cnnlab.train.step import Program, Sizes, compile_program
 from cnnlab.train.stopping import is_over, watched
+from cnnlab.train.teacher import is_taught
 from cnnlab.weights.fork import network_for
 
 
@@ -205,7 +206,8 @@ def _train(started: Started, signals: StopSignals) -> Generator[Progress | Epoch
         message = f"its history.csv has {len(rows)} epochs, and its checkpoint {started.epoch}"
         raise RunError(message, where=str(run.path), hint="restore the file, or start a new run")
     set_status(run, "running", None)
-    columns = history.columns(started.program.task, averaged=started.program.judged is not None)
+    averaged, taught = started.program.judged is not None, is_taught(experiment)
+    columns = history.columns(started.program.task, averaged=averaged, taught=taught)
     saver = Saver(run, experiment.train, stopping)
     asked = signals.asked_to_stop
     try:

@@ -19,8 +19,8 @@ class Distill(Frozen):
     """Training lowers (1 - weight) times the loss with the labels, plus weight times how far the answers are from the
     teacher's: T^2 KL(teacher || student), both softened by the temperature T (Hinton, Vinyals and Dean 2015).
 
-    The teacher is the best step of its run, does not train, and sees the pixels that the student sees. What is logged
-    as train/loss is the labels' alone, as in validation.
+    The teacher is the best step of its run, does not train, and sees the pixels that the student sees. In
+    history.csv train/loss is the labels' alone, as in validation, and train/distillation the teacher's.
     """
 
     teacher: Str = Field(description="the directory of its run")

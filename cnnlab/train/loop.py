@@ -85,12 +85,12 @@ def fit(
         check_finite(state, program.task)
         trained, notes = time.perf_counter() - started, feed.time_spent()
         row = {"epoch": current + 1, "step": int(state.step)}
-        row |= {f"train/{name}": value for name, value in program.task.means(state.sums).items()}
+        row |= {f"train/{name}": value for name, value in program.means(state.sums).items()}
         row |= _validate(program, experiment, prepared, state, asked_to_stop)
         row["learning_rate"] = learning_rate(program.rate, state, int(row["step"]) - 1)
         row["seconds"] = round(time.perf_counter() - started, 3)
         row["images_per_second"] = round((examples - min(begun * size, examples)) / max(trained, 1e-9), 1)
-        fresh = {"sums": program.task.zero(), "plateau": program.update.after_epoch(state, row)}
+        fresh = {"sums": program.zero, "plateau": program.update.after_epoch(state, row)}
         state = state._replace(**devices.replicated(fresh, program.mesh))
         yield EpochEnd(row, state, notes)
 

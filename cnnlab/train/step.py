@@ -24,14 +24,14 @@ from cnnlab.optim.schedules import Rate
 from cnnlab.spec.schema import Experiment
 from cnnlab.tasks import made, task_of
 from cnnlab.tasks.perceptron import Perceptron
-from cnnlab.tasks.task import Outcome, Task
+from cnnlab.tasks.task import Outcome, Sums, Task
 from cnnlab.train import devices
 from cnnlab.train.augmented import augmented
 from cnnlab.train.freeze import frozen_mask, hold_statistics
 from cnnlab.train.precision import forward, inference
 from cnnlab.train.rosenblatt import rosenblatt_step
 from cnnlab.train.state import State, initial, split
-from cnnlab.train.teacher import Taught, Teacher, with_teacher
+from cnnlab.train.teacher import FAR, Taught, Teacher, is_taught, zero_of
 from cnnlab.train.update import Update
 from cnnlab.weights.fork import network_for
 
@@ -90,6 +90,18 @@ class Program:
             return state
         params, stats = self.judged(state)
         return state._replace(params=params, stats=stats)
+
+    @property
+    def zero(self) -> Sums:
+        """What an epoch adds up, before its first batch."""
+        return self.host_state.sums
+
+    def means(self, sums: Sums) -> dict[str, float]:
+        """The figures of training over the examples seen so far."""
+        found = self.task.means(sums)
+        if FAR in sums:
+            found[FAR] = float(sums[FAR]) / max(int(sums["examples"]), 1)
+        return found
 
     @property
     def initial_state(self) -> State:
@@ -159,7 +171,7 @@ def compile_program(
         None if first is None else _compiled(partial(unfrozen, *rest), steps, experiment, mesh, arrays),
         spec.unfreeze_at_epoch,
         jax.jit(partial(_evaluate, graph, experiment, sizes, mesh), compiler_options=kernels.compiler_options()),
-        initial(params, stats, update.begun(params, stats), sizes.task),
+        initial(params, stats, update.begun(params, stats), sizes.task)._replace(sums=zero_of(experiment, sizes.task)),
         steps,
         update,
         jax.jit(update.rate),
@@ -167,11 +179,6 @@ def compile_program(
         None if update.judged is None else jax.jit(update.judged),
         sizes.task,
     )
-
-
-def is_taught(experiment: Experiment) -> bool:
-    """Whether a teacher's answers count in training."""
-    return experiment.distill is not None and experiment.distill.weight > 0
 
 
 def _compiled(
@@ -228,26 +235,29 @@ def _train_step(
     assert (teacher is not None) == is_taught(experiment), "a step that learns from a teacher has one"
     taught = None if teacher is None else teacher.answers(taught_by, x, sizes.mean, sizes.std)
 
-    def mean_loss(params: Any) -> tuple[Array, tuple[Array, Array, Any]]:
+    def mean_loss(params: Any) -> tuple[Array, tuple[Array, Array, Array | None, Any]]:
         params = jax.tree.map(lambda leaf, still: jax.lax.stop_gradient(leaf) if still else leaf, params, frozen)
         model = nnx.merge(graph, params, state.stats)
         mode = Mode(train=True, key=model_key, recompute=experiment.train.remat)
         given, wanted = task.given(x, y, corruption_key)
         output = forward(model, given, experiment.precision, mode)
         losses, objective = batch.mixed(lambda y: task.objective(output, wanted, y))
+        far = None
         if distill is not None and taught is not None:
-            objective = with_teacher(distill, task, objective, output, taught, y)
+            far = task.distillation(output, taught, y, distill.temperature)
+            objective = (1 - distill.weight) * objective + distill.weight * far
         stats = nnx.to_pure_dict(nnx.state(model, nnx.BatchStat))
         mean = jnp.where(mask, objective, 0).sum() / mask.sum()
-        return mean + task.penalty(model, x, mask), (output, losses, stats)
+        return mean + task.penalty(model, x, mask), (output, losses, far, stats)
 
-    (loss, (output, losses, stats)), gradient = jax.value_and_grad(mean_loss, has_aux=True)(state.params)
+    (loss, (output, losses, far, stats)), gradient = jax.value_and_grad(mean_loss, has_aux=True)(state.params)
     moved = update.after(state, gradient, stats, mask.sum(), frozen, first_step)
     limit = UNREASONABLE * task.guessing
     fine = (loss <= limit) & jnp.isfinite(optax.tree.norm(gradient))  # a NaN is not <= anything
     first = ~fine & (state.diverged_at < 0)
+    of_teacher = {} if far is None else {FAR: state.sums[FAR] + jnp.where(mask, far, 0).sum()}
     return state._replace(
-        sums=task.added(state.sums, output, y, losses, mask),
+        sums={**task.added(state.sums, output, y, losses, mask), **of_teacher},
         step=state.step + 1,
         diverged_at=jnp.where(first, state.step + 1, state.diverged_at),
         diverged_loss=jnp.where(first, loss, state.diverged_loss),

@@ -10,11 +10,12 @@ import numpy as np
 from flax import nnx
 from jax import Array
 from jax.lax import optimization_barrier
-from jaxtyping import Float
 
-from cnnlab.spec.distill import Distill
-from cnnlab.tasks.task import Task
+from cnnlab.spec.schema import Experiment
+from cnnlab.tasks.task import Sums, Task
 from cnnlab.train.precision import forward, inference
+
+FAR = "distillation"  # how far the student's answers are from the teacher's, among the sums and in train/distillation
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,9 +61,11 @@ class Taught:
         return self._step.lower(*arguments, self._arrays)
 
 
-def with_teacher(
-    distill: Distill, task: Task, objective: Float[Array, " batch"], output: Any, taught: Any, y: Any
-) -> Float[Array, " batch"]:
-    """What training lowers: what it would by the labels alone, and how far the answers are from the teacher's."""
-    far = task.distillation(output, taught, y, distill.temperature)
-    return (1 - distill.weight) * objective + distill.weight * far
+def is_taught(experiment: Experiment) -> bool:
+    """Whether a teacher's answers count in training."""
+    return experiment.distill is not None and experiment.distill.weight > 0
+
+
+def zero_of(experiment: Experiment, task: Task) -> Sums:
+    """What an epoch adds up, before its first batch."""
+    return {**task.zero(), **({FAR: np.zeros((), np.float32)} if is_taught(experiment) else {})}

@@ -10,7 +10,7 @@ import pytest
 from cnnlab.spec.load import load
 from cnnlab.train import checkpoint
 from tests.runs.test_pretrained import command
-from tests.runs.test_training import arrays
+from tests.runs.test_training import arrays, table
 
 DATA = "data: {{source: npz, path: {}, batch_size: 16}}\n"
 TEACHER = "model: {name: mlp, hidden: [6]}\ntrain: {epochs: 2}\noptimizer: {learning_rate: 0.05}\n"
@@ -61,6 +61,9 @@ def test_the_run_says_which_teacher_it_had_and_stores_none_of_it(folder):
         "teacher" not in json.loads(Path("runs/big/model.json").read_text())
         or not json.loads(Path("runs/big/model.json").read_text())["teacher"]
     )
+    rows = table(Path("runs/small/history.csv"))
+    assert [float(row["train/distillation"]) > 0 for row in rows] == [True, True]
+    assert "train/distillation" not in table(Path("runs/big/history.csv"))[0]
     sizes = {name: len(value) for name, value in last("runs/small").items() if name.startswith("params.")}
     assert sorted(sizes.values()) == [3 * 4, 3 * 16 * 4]  # bias and kernel of the student alone
 

@@ -6,6 +6,7 @@ import jax
 import numpy as np
 import pytest
 import scipy.special
+import scipy.stats
 from flax import nnx
 
 from cnnlab.layers.initialize import Initializer
@@ -82,9 +83,12 @@ def test_a_step_moves_by_labels_and_teacher_as_the_formula_says(teacher):
     after = {name.split(".")[-1]: leaf for name, leaf in named_leaves(state.params).items()}
     np.testing.assert_allclose(after["kernel"], before["kernel"] - RATE * inputs.T @ slope, rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(after["bias"], before["bias"] - RATE * slope.sum(0), rtol=1e-4, atol=1e-5)
-    # What is logged is the loss by the labels alone.
+    # What is logged as the loss is by the labels alone; how far the teacher is stands beside it.
     losses = scipy.special.logsumexp(logits, -1) - logits[np.arange(len(labels)), labels]
-    assert program.task.means(state.sums)["loss"] == pytest.approx(losses.mean(), rel=1e-5)
+    p, q = (scipy.special.softmax(z / temperature, -1) for z in (taught, logits))
+    means = program.means(state.sums)
+    assert means["loss"] == pytest.approx(losses.mean(), rel=1e-5)
+    assert means["distillation"] == pytest.approx(temperature**2 * scipy.stats.entropy(p, q, axis=-1).mean(), rel=1e-4)
 
 
 def test_both_forms_of_the_step_give_the_same_bits_and_leave_the_teacher_as_it_is(teacher):
@@ -98,8 +102,9 @@ def test_both_forms_of_the_step_give_the_same_bits_and_leave_the_teacher_as_it_i
 
 
 def test_the_state_that_is_stored_has_nothing_of_the_teacher(teacher):
-    alone = program_of(None, "distill=null")
-    assert bits(program_of(teacher).host_state) == bits(alone.host_state)
+    alone, taught = program_of(None, "distill=null").host_state, program_of(teacher).host_state
+    assert set(bits(taught)) - set(bits(alone)) == {"sums.distillation"}  # one number, of the running epoch
+    assert bits(program_of(None).host_state) == bits(taught)  # so that evaluation reads it without the teacher
 
 
 def test_with_the_weight_0_the_student_learns_as_if_alone_to_the_bit(teacher):
