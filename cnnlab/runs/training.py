@@ -127,10 +127,13 @@ def _check_same(run: Run, experiment: Experiment, prepared: Prepared, learnt_fro
     if run.read_json(run.data).get("fingerprints") != describe(prepared)["fingerprints"]:
         hint = "put the data back as it was, or start a new run"
         raise RunError("the data is not what it was when the run began", where=str(run.path), hint=hint)
-    stored, names = run.read_json(run.model), {"weights": "model.weights", "teacher": "the weights of distill.teacher"}
-    for key, what in names.items():
+    stored = run.read_json(run.model)
+    for key, what, place in (
+        ("weights", "model.weights", "file"),
+        ("teacher", "the weights of distill.teacher", "run"),
+    ):
         if stored.get(key) != learnt_from[key]:
-            hint = "put them back as they were, or start a new run"
+            hint = f"put the {place} back as it was, or start a new run"
             raise RunError(f"{what} are not what they were when the run began", where=str(run.path), hint=hint)
 
 

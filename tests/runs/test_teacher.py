@@ -93,7 +93,7 @@ def test_a_run_goes_on_to_the_same_bits_and_not_with_another_teacher(cnnlab):
         original.rename("runs/big")
     assert (ended.code, ended.out) == (2, "")
     expected = "the weights of distill.teacher are not what they were when the run began"
-    assert ended.err == f"runs/half: {expected}; put them back as they were, or start a new run\n"
+    assert ended.err == f"runs/half: {expected}; put the run back as it was, or start a new run\n"
 
 
 def test_check_says_what_teaches_and_what_it_has_seen(cnnlab, folder):
