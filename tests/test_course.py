@@ -178,7 +178,7 @@ def test_the_best_linear_code_of_the_autoencoders_is_that_of_the_principal_compo
     """linear.yaml's head says their error on the test split: here by NumPy."""
     spec = EXPERIMENTS / "15-autoencoders/linear.yaml"
     prepared = prepare(load(spec).data, Path(), load(spec).seed)
-    pixels = prepared.dataset.x.reshape(len(prepared.dataset.x), -1) / 255
+    pixels = prepared.dataset.x.reshape(len(prepared.dataset.x), -1)
     train, test = (pixels[prepared.splits[name]] for name in ("train", "test"))
     _, _, axes = np.linalg.svd(train - train.mean(0), full_matrices=False)
     centred = test - train.mean(0)

@@ -23,9 +23,9 @@ from cnnlab.spec.vocabulary import VOCABULARY
         ("layers", ("relu", "")),
         ("layers", ("max_pool", "window, stride=null, padding=valid")),
         ("sources", ("digits", "classes=null, split=null, resize=null, crop=null, normalize=true, batch_size=64, "
-                     "augment=[], sampling=null")),
+                     "augment=[], sampling=null, label_noise=null")),
         ("sources", ("two_moons", "classes=null, split=null, resize=null, crop=null, normalize=true, batch_size=64, "
-                     "augment=[], sampling=null, examples=1000, seed=0, noise=0.1")),
+                     "augment=[], sampling=null, label_noise=null, examples=1000, seed=0, noise=0.1")),
         ("augmentations", ("flip", "with probability 1/2")),
         ("optimizers", ("sgd", "learning_rate=cosine, weight_decay=0.0, clip_value=null, clip_norm=null, accumulate=1, "
                          "lookahead=null, layer_rates={}")),

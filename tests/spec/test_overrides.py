@@ -122,7 +122,8 @@ FORM = "an override is KEY=VALUE; such as optimizer.learning_rate.peak=0.01"
         ("model.layers[0].conv.kernel=0",
          "model.layers[0].conv.kernel: must be a whole number from 1, or a list of one per axis, not 0"),
         ("train={epochs: 1, patience: 2}",
-         "train.patience: unknown key (value 2); allowed: average, checkpoint_every, early_stopping, epochs, remat"),
+         "train.patience: unknown key (value 2); "
+         "allowed: average, checkpoint_every, early_stopping, energy, epochs, remat"),
         ("data.split={train: 0.5, test: 0.2}",
          "data.split: train, validation and test must add up to 1, and add up to 0.7"),
     ],
@@ -158,5 +159,5 @@ def test_an_error_beside_the_override_still_points_into_the_file(refused):
     text = SHORTEST + "train: {epochs: 3, patince: 2}\n"
     assert refused(text, "train.epochs=5") == (
         "spec.yaml:3:20: train.patince: unknown key (value 2); "
-        "allowed: average, checkpoint_every, early_stopping, epochs, remat"
+        "allowed: average, checkpoint_every, early_stopping, energy, epochs, remat"
     )

@@ -27,7 +27,8 @@ ACTIVATIONS = ", ".join(get_args(ActivationName))
     [
         (
             SHORTEST + "^colour: 3",
-            "colour: unknown key (value 3); allowed: data, loss, model, name, optimizer, precision, seed, task, train",
+            "colour: unknown key (value 3); "
+            "allowed: data, distill, loss, model, name, optimizer, precision, seed, task, train",
         ),
         (
             "data: {source: digits, ^batchsize: 8}" + MODEL,
@@ -36,7 +37,7 @@ ACTIVATIONS = ", ".join(get_args(ActivationName))
         (
             "data: {source: digits, ^path: x}" + MODEL,
             "data.path: unknown key (value 'x'); "
-            "allowed: augment, batch_size, classes, crop, normalize, resize, sampling, source, split",
+            "allowed: augment, batch_size, classes, crop, label_noise, normalize, resize, sampling, source, split",
         ),
         (
             "data: {source: digits, split: {train: 1, ^tset: 0}}" + MODEL,
