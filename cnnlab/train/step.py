@@ -53,7 +53,8 @@ class Examples(NamedTuple):
 
 
 class Steps(NamedTuple):
-    """The step in two forms, which give the same bits.
+    """The step in two forms, which give the same bits; with a teacher, whose work XLA joins with the student's in ways
+    of its own in each, the same to rounding.
 
     one(state, x, y, mask, index): a batch that comes from the host.
     many(state, examples, places, mask, count): `count` steps in one dispatch; batch i of the epoch is
