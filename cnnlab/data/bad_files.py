@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from cnnlab.data.dataset import Dataset
+from cnnlab.data.geometry import frame_of
 from cnnlab.data.images import decode
 from cnnlab.data.load_images import load_images
 from cnnlab.data.memory import processors
@@ -21,7 +22,7 @@ def with_pixels(listed: Dataset, root: Path, data: ImageFiles, where: str, base:
     `data.cache` at `base`. Raises DataError."""
     if data.on_bad_file == "skip":
         listed = without_bad(listed, root, data, where)
-    x = load_images(root, listed.files or (), data, data.resize, where, base)
+    x = load_images(root, listed.files or (), data, frame_of(data, 2), where, base)
     return replace(listed, x=x, digests=())
 
 

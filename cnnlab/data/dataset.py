@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from cnnlab.data.fingerprint import content_digests
+from cnnlab.data.geometry import frame_of, framed
 from cnnlab.data.memory import check_fits
-from cnnlab.data.resize import resize, size_per_axis
 from cnnlab.data.stored import StoredImages
 from cnnlab.data.targets import check_targets, resize_targets
 from cnnlab.errors import DataError, did_you_mean
@@ -95,13 +95,14 @@ def load(data: Data, base: Path) -> Dataset:
     dataset = SOURCES[data.source](data, base)
     dataset = check(dataset if data.classes is None else only_classes(dataset, data.classes, where), where)
     if data.resize is not None and isinstance(dataset.x, np.ndarray):
-        size = size_per_axis(data.resize, dataset.x.ndim - 2)
-        if size != dataset.x.shape[1:-1]:
-            needed = len(dataset.x) * prod(size) * dataset.x.shape[-1] * dataset.x.itemsize
-            words = f"{len(dataset.x):,} examples of {' x '.join(map(str, size))}"
-            check_fits(needed, words, where=where, hint="choose a smaller data.resize")
-            targets = resize_targets(dataset.targets, dataset.x.shape[1:-1], size)
-            dataset = replace(dataset, x=resize(dataset.x, size), targets=targets)
+        frame, old = frame_of(data, dataset.x.ndim - 2), dataset.x.shape[1:-1]
+        if frame is not None and frame.size != old:
+            placed = frame.placed(old)
+            needed = len(dataset.x) * max(prod(placed.scaled), prod(placed.size)) * dataset.x.shape[-1]
+            words = f"{len(dataset.x):,} examples of {' x '.join(map(str, placed.size))}"
+            check_fits(needed * dataset.x.itemsize, words, where=where, hint="choose a smaller data.resize")
+            targets = resize_targets(dataset.targets, old, placed)
+            dataset = replace(dataset, x=framed(dataset.x, frame), targets=targets)
     for array in (dataset.x, dataset.y, *(target.values for target in dataset.targets.values())):
         if isinstance(array, np.ndarray):
             array.flags.writeable = False

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
+from cnnlab.data.geometry import Frame
 from cnnlab.data.images import decode
 from cnnlab.data.memory import check_fits, processors
-from cnnlab.data.resize import size_per_axis
 from cnnlab.errors import DataError
 
 
@@ -16,18 +16,16 @@ def decode_bytes(
     images: Sequence[bytes | Path],
     names: Sequence[str],
     channels: int,
-    resize: int | tuple[int, ...] | None,
+    frame: Frame | None,
     where: str,
 ) -> np.ndarray:
     """uint8 [example, height, width, channels], in their order. `names`: what messages call them.
 
     Raises DataError for the first that cannot be read or has another size, and for too many.
     """
-    height, width = size_per_axis(resize, 2) if resize is not None else (None, None)
-    size = (height, width) if height and width else None
 
     def one(i: int) -> np.ndarray:
-        return decode(images[i], channels, size, names[i])
+        return decode(images[i], channels, frame, names[i])
 
     first = one(0)
     words = f"{len(images):,} images of {first.shape[0]} x {first.shape[1]}"

@@ -8,6 +8,7 @@ import numpy as np
 
 from cnnlab.data.dataset import Dataset, Target, find
 from cnnlab.data.encoded import decode_bytes
+from cnnlab.data.geometry import frame_of
 from cnnlab.data.memory import check_fits
 from cnnlab.errors import DataError, did_you_mean
 from cnnlab.spec.records import HuggingFace
@@ -58,7 +59,7 @@ def load(data: HuggingFace, base: Path) -> Dataset:
         given[split] = np.arange(start, len(labels))
     if not labels:
         raise DataError("no row", where=where, hint="there must be an example")
-    x = decode_bytes(images, names, data.channels, data.resize, where)
+    x = decode_bytes(images, names, data.channels, frame_of(data, 2), where)
     y, classes, targets = _labels(labels, kinds, names, data)
     return Dataset(x, y, classes, given={} if "" in given else given, source=data.source, targets=targets)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from cnnlab.data.geometry import Frame
 from cnnlab.data.images import decode
 from cnnlab.data.survey import Survey, survey
 from cnnlab.errors import DataError
@@ -16,13 +17,13 @@ from cnnlab.spec.images import Decode
 
 @dataclass(frozen=True)
 class ImageFiles:
-    """`files` lie in `root`, and messages call them `where`/name. `size`: (height, width), None for their own, which
-    must then be one. `decoder` and `channels` as `images.decode` takes them."""
+    """`files` lie in `root`, and messages call them `where`/name. `frame`: what they are brought to, None for their own
+    size, which must then be one. `decoder` and `channels` as `images.decode` takes them."""
 
     root: Path
     files: Sequence[str]
     channels: int
-    size: tuple[int, int] | None
+    frame: Frame | None
     decoder: Decode
     where: str
 
@@ -32,7 +33,10 @@ class ImageFiles:
     @property
     def shape(self) -> tuple[int, int, int]:
         """(height, width, channel) of every image: of the first, where they have no size given."""
-        return self._first if self.size is None else (*self.size, self.channels)
+        if self.frame is None:
+            return self._first
+        height, width = self.frame.size
+        return height, width, self.channels
 
     @cached_property
     def _first(self) -> tuple[int, int, int]:
@@ -65,7 +69,7 @@ class ImageFiles:
         return survey(self.read, len(self))
 
     def _decoded(self, i: int) -> np.ndarray:
-        return decode(self.root / self.files[i], self.channels, self.size, self._name(i), self.decoder)
+        return decode(self.root / self.files[i], self.channels, self.frame, self._name(i), self.decoder)
 
     def _name(self, i: int) -> str:
         return f"{self.where}/{self.files[i]}"

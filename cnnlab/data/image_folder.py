@@ -8,6 +8,7 @@ import numpy as np
 
 from cnnlab.data.bad_files import with_pixels
 from cnnlab.data.dataset import Dataset, Target, find
+from cnnlab.data.geometry import Frame, frame_of
 from cnnlab.data.images import is_image
 from cnnlab.data.masked_folder import SPLITS, flat_files, mask_files
 from cnnlab.data.masks import read_masks
@@ -68,7 +69,8 @@ def _masks(data: ImageFolder, base: Path, dataset: Dataset) -> dict[str, Target]
     names = mask_files(folder, files, data.masks or "")
     masks, images = [folder / name for name in names], [root / name for name in files]
     names = [f"{data.masks}/{name}" for name in names]
-    return {"mask": read_masks(masks, images, names, dataset.x.shape[1:3], data, data.masks or "")}
+    frame = frame_of(data, 2) or Frame(dataset.x.shape[1:3])
+    return {"mask": read_masks(masks, images, names, frame, data, data.masks or "")}
 
 
 def _visible(folder: Path) -> Iterator[Path]:

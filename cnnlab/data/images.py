@@ -13,6 +13,7 @@ from PIL import Image, ImageOps
 from PIL.JpegImagePlugin import JpegImageFile
 
 from cnnlab.data import jpeg
+from cnnlab.data.geometry import Frame, Placed
 from cnnlab.errors import DataError
 from cnnlab.spec.images import Decode
 
@@ -27,9 +28,14 @@ def is_image(name: str) -> bool:
 
 
 def decode(
-    path: Path | bytes, channels: int, size: tuple[int, int] | None = None, name: str = "", decoder: Decode = "full"
+    path: Path | bytes,
+    channels: int,
+    size: tuple[int, int] | Frame | None = None,
+    name: str = "",
+    decoder: Decode = "full",
 ) -> np.ndarray:
-    """The image as uint8 [height, width, channels], resized to `size` (height, width) by Pillow's BILINEAR.
+    """The image as uint8 [height, width, channels], resized by Pillow's BILINEAR: to `size` (height, width), or as a
+    frame has it, black around it.
 
     channels: 1 (luminance) or 3 (red, green, blue). Turned as its EXIF data say; 16 bits become 8 by
     dividing by 257; transparency is laid on white; of several frames the first is taken.
@@ -37,21 +43,25 @@ def decode(
     `path` may be the bytes of the file itself. Raises DataError, which calls the file `name`, or its path.
     """
     where = name or str(path)
+    frame = Frame(size) if isinstance(size, tuple) else size
     try:
         if isinstance(path, Path) and path.is_fifo():  # to open one waits for a writer, for ever
             raise OSError("it is a pipe")
         with io.BytesIO(path) if isinstance(path, bytes) else path.open("rb") as file:
             image = open_image(file)
-            partly = decoder == "simplejpeg" or (decoder == "reduced" and size is not None)
+            partly = decoder == "simplejpeg" or (decoder == "reduced" and frame is not None)
             if partly and isinstance(image, JpegImageFile):
-                return _pixels(jpeg.resized(file, image, channels, size, decoder), channels)
+                placed = frame and frame.placed(jpeg.upright_size(image))
+                small = jpeg.resized(file, image, channels, placed and placed.scaled, decoder)
+                return _pixels(small, channels, placed)
             image.load()
             ImageOps.exif_transpose(image, in_place=True)
             flat = _eight_bits(image, where)
             mode = "L" if channels == 1 else "RGB"
             flat = flat if flat.mode == mode else flat.convert(mode)  # which copies in any case
-        if size is not None:
-            flat = flat.resize((size[1], size[0]), Image.Resampling.BILINEAR)
+        placed = frame and frame.placed((flat.height, flat.width))
+        if placed is not None:
+            flat = flat.resize(placed.scaled[::-1], Image.Resampling.BILINEAR)  # type: ignore[arg-type]
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         message = f"more than {Image.MAX_IMAGE_PIXELS:,} pixels"
         raise DataError(message, where=where, hint="make it smaller") from error
@@ -59,24 +69,31 @@ def decode(
         raise DataError(
             f"cannot read the image: {_reason(error, path)}", where=where, hint="repair or remove it"
         ) from error
-    return _pixels(flat, channels)
+    return _pixels(flat, channels, placed)
 
 
-def _pixels(image: Image.Image, channels: int) -> np.ndarray:
-    return np.asarray(image).reshape(image.height, image.width, channels)
+def _pixels(image: Image.Image, channels: int, placed: Placed | None) -> np.ndarray:
+    pixels = np.asarray(image).reshape(image.height, image.width, channels)
+    return pixels if placed is None else placed.window(pixels, fill=0)
 
 
 def crop(
-    pixels: np.ndarray, size: tuple[int, ...], resize: int | tuple[int, ...] | None, interpolation: str
+    pixels: np.ndarray,
+    size: tuple[int, ...],
+    resize: int | tuple[int, ...] | None,
+    interpolation: str,
+    longer: int | None = None,
 ) -> np.ndarray:
     """uint8 [height, width, channel] -> its centre of `size`, the shorter side or the whole first resized to `resize`.
 
     As torchvision's Resize and CenterCrop do it on an image of Pillow's; what lacks to `size` is black. Without
-    `resize` the whole is resized to `size`.
+    `resize` the whole is resized to `size`, or its longer side to `longer`.
     """
     image = Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
     method = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}[interpolation]
     height, width = size
+    if longer is not None:
+        resize = Frame((longer, longer), "longer").placed((image.height, image.width)).scaled
     if resize is None:
         image = image.resize((width, height), method)
     else:

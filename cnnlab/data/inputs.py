@@ -4,17 +4,21 @@ from pathlib import Path
 
 import numpy as np
 
+from cnnlab.data.geometry import Frame, framed
 from cnnlab.data.images import crop, decode, is_image
 from cnnlab.data.npz import read_array
-from cnnlab.data.resize import resize
 from cnnlab.errors import DataError
 from cnnlab.spec.images import Decode
 
 ARRAYS = (".npy", ".npz")
 
 
-def read_inputs(path: Path, input_shape: tuple[int, ...], *, pixels: bool, decoder: Decode = "full") -> np.ndarray:
+def read_inputs(
+    path: Path, input_shape: tuple[int, ...], *, pixels: bool, decoder: Decode = "full", frame: Frame | None = None
+) -> np.ndarray:
     """The examples of one file, [example, *space, channel], of `input_shape`; uint8 counts as 0..1.
+
+    What has another size is brought to it as `frame` says, which has that size; without it is stretched.
 
     An image is one example; .npy and .npz (`x`) hold a batch, or a single example without the batch axis.
     `pixels` says that the run was trained on values from 0 to 1, which is what an image gives; `decoder`, how its own
@@ -24,13 +28,13 @@ def read_inputs(path: Path, input_shape: tuple[int, ...], *, pixels: bool, decod
     where = str(path)
     if is_array(path):
         _check_there(path)
-        return _fitted(read_array(path), input_shape, where)
+        return _fitted(read_array(path), input_shape, frame, where)
     check_image(path)
     if len(input_shape) != 3 or input_shape[-1] not in (1, 3) or not pixels:
         kind = "x".join(map(str, input_shape)) + ("" if pixels else " of values that are no pixels from 0 to 255")
         raise DataError(f"an image, and the run was trained on {kind}", where=where, hint="give .npy or .npz arrays")
     height, width, channels = input_shape
-    return decode(path, channels, (height, width), decoder=decoder)[None]
+    return decode(path, channels, frame or (height, width), decoder=decoder)[None]
 
 
 def is_array(path: Path) -> bool:
@@ -49,18 +53,24 @@ def read_batch(path: Path) -> np.ndarray:
 
 
 def read_cropped(
-    path: Path, channels: int, size: tuple[int, ...], resize: int | tuple[int, ...] | None, interpolation: str
+    path: Path,
+    channels: int,
+    size: tuple[int, ...],
+    resize: int | tuple[int, ...] | None,
+    interpolation: str,
+    longer: int | None = None,
 ) -> np.ndarray:
     """One image as uint8 [1, height, width, channel]: its shorter side or the whole resized to `resize`, its
     centre cut out.
 
-    Without `resize` it is resized to `size` as a whole. Raises DataError where the file is no image.
+    Without `resize` it is resized to `size` as a whole, or its longer side to `longer`. Raises DataError where the
+    file is no image.
     """
     check_image(path)
     if len(size) != 2 or channels not in (1, 3):
         message = f"an image, and the network was trained on {'x'.join(map(str, (*size, channels)))}"
         raise DataError(message, where=str(path), hint="give .npy or .npz arrays")
-    return crop(decode(path, channels), size, resize, interpolation)[None]
+    return crop(decode(path, channels), size, resize, interpolation, longer)[None]
 
 
 def check_image(path: Path) -> None:
@@ -85,7 +95,7 @@ def _finite(x: np.ndarray, where: str) -> np.ndarray:
     return x
 
 
-def _fitted(x: np.ndarray, input_shape: tuple[int, ...], where: str) -> np.ndarray:
+def _fitted(x: np.ndarray, input_shape: tuple[int, ...], frame: Frame | None, where: str) -> np.ndarray:
     axes = len(input_shape) - 1
     single = x.ndim in (axes, axes + 1) and x.shape in (input_shape, input_shape[:-1])
     batch = x[None] if single else x
@@ -95,4 +105,4 @@ def _fitted(x: np.ndarray, input_shape: tuple[int, ...], where: str) -> np.ndarr
         wanted = "x".join(map(str, input_shape))
         raise DataError(f"the array has the shape {list(x.shape)}, and the run takes examples of {wanted}", where=where)
     batch = _finite(batch, where)
-    return batch if batch.shape[1:] == input_shape else resize(batch, input_shape[:-1])
+    return batch if batch.shape[1:] == input_shape else framed(batch, frame or Frame(input_shape[:-1]))

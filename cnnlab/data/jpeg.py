@@ -16,7 +16,7 @@ Box = tuple[float, float, float, float]
 
 
 def resized(
-    file: BinaryIO, image: JpegImageFile, channels: int, size: tuple[int, int] | None, decode: Decode
+    file: BinaryIO, image: JpegImageFile, channels: int, size: tuple[int, ...] | None, decode: Decode
 ) -> Image.Image:
     """The image in mode L or RGB, brought to `size` (height, width) by Pillow's BILINEAR, turned as its EXIF data say.
 
@@ -24,7 +24,7 @@ def resized(
     wanted one: by Pillow at 1, 1/2, 1/4 or 1/8 ("reduced"), or by simplejpeg at any eighth. Raises what they raise.
     """
     mode = "L" if channels == 1 else "RGB"
-    turned = image.getexif().get(ORIENTATION, 1) >= 5
+    turned = _turned(image)
     height, width = (image.height, image.width) if size is None else size[::-1] if turned else size
     if decode == "simplejpeg" and image.mode in ("L", "RGB"):  # CMYK is Pillow's in any case
         whole, box = _by_simplejpeg(file, image.size, mode, height, width)
@@ -37,6 +37,15 @@ def resized(
     small.info = image.info
     ImageOps.exif_transpose(small, in_place=True)
     return small
+
+
+def upright_size(image: JpegImageFile) -> tuple[int, int]:
+    """Height and width as a person sees them, of an image that is not loaded."""
+    return image.size if _turned(image) else (image.height, image.width)
+
+
+def _turned(image: JpegImageFile) -> bool:
+    return image.getexif().get(ORIENTATION, 1) >= 5
 
 
 def _by_simplejpeg(

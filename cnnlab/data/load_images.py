@@ -6,18 +6,17 @@ from pathlib import Path
 
 import numpy as np
 
+from cnnlab.data.geometry import Frame
 from cnnlab.data.image_files import ImageFiles
 from cnnlab.data.memory import check_fits
 from cnnlab.data.pixel_cache import cached
-from cnnlab.data.resize import size_per_axis
 from cnnlab.data.stored import StoredImages
 from cnnlab.data.threads import pool
 from cnnlab.spec.images import ImageKeys
-from cnnlab.spec.types import PerAxis
 
 
 def load_images(
-    root: Path, files: Sequence[str], keys: ImageKeys, resize: PerAxis | None, where: str, base: Path
+    root: Path, files: Sequence[str], keys: ImageKeys, frame: Frame | None, where: str, base: Path
 ) -> np.ndarray | StoredImages:
     """uint8 [example, height, width, channels] in the order of `files`, which start at `root`: decoded by threads,
     now if that takes no more than `keys.memory`, else when they are asked for.
@@ -25,9 +24,7 @@ def load_images(
     All are decoded once in any case. `keys.cache` starts at `base`. Raises DataError for the first of them that cannot
     be read or has another size, and where memory is short.
     """
-    height, width = size_per_axis(resize, 2) if resize is not None else (None, None)
-    size = (height, width) if height and width else None
-    images = ImageFiles(root, files, keys.channels, size, keys.decode, where)
+    images = ImageFiles(root, files, keys.channels, frame, keys.decode, where)
     needed = len(files) * prod(images.shape)
     source, found = (images, None) if keys.cache is None else cached(images, (base / keys.cache).absolute())
     if needed > keys.memory_bytes:

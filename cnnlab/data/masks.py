@@ -9,6 +9,7 @@ import numpy as np
 from PIL import ExifTags, Image, ImageOps
 
 from cnnlab.data.dataset import Target
+from cnnlab.data.geometry import Frame
 from cnnlab.data.images import DAMAGED, open_image
 from cnnlab.data.memory import check_fits, processors
 from cnnlab.data.targets import UNKNOWN
@@ -28,17 +29,17 @@ def read_masks(
     masks: Sequence[Path],
     images: Sequence[Path],
     names: Sequence[str],
-    size: tuple[int, ...],
+    frame: Frame,
     keys: MaskKeys,
     where: str,
 ) -> Target:
     """The "mask" target, uint8 [example, height, width]; each mask has its image's size.
 
-    names: of the masks, for messages; size: height and width of the images after resizing, which masks follow by the
-    nearest pixel. 255 is what nothing is said of, unless `mask_values` lists it. Raises DataError for the first file
-    that is no such mask.
+    names: of the masks, for messages; frame: what the images are brought to, which masks follow by the nearest pixel.
+    255 is what nothing is said of, the frame around an image too, unless `mask_values` lists it. Raises DataError for
+    the first file that is no such mask.
     """
-    height, width = size
+    height, width = frame.size
     words = f"{len(masks):,} masks of {height} x {width}"
     check_fits(len(masks) * height * width, words, where=where, hint="choose a smaller data.resize")
     values = np.empty((len(masks), height, width), np.uint8)
@@ -48,7 +49,9 @@ def read_masks(
         ids = _decode(masks[i], images[i], names[i])
         if known is not None:
             ids = _numbered(ids, known, names[i])
-        values[i] = np.asarray(Image.fromarray(ids).resize((width, height), Image.Resampling.NEAREST))
+        placed = frame.placed(ids.shape)
+        new = Image.fromarray(ids).resize(placed.scaled[::-1], Image.Resampling.NEAREST)  # type: ignore[arg-type]
+        values[i] = placed.window(np.asarray(new), fill=UNKNOWN)
 
     with ThreadPoolExecutor(processors()) as pool:
         for _ in pool.map(read_into, range(len(masks))):  # raises the first file's error, in their order

@@ -8,10 +8,10 @@ import numpy as np
 from PIL import ExifTags, Image, ImageOps
 
 from cnnlab.data.dataset import Dataset, Target, find
+from cnnlab.data.geometry import Frame, frame_of
 from cnnlab.data.images import DAMAGED, open_image
 from cnnlab.data.load_images import load_images
 from cnnlab.data.memory import processors
-from cnnlab.data.stored import StoredImages
 from cnnlab.data.targets import UNKNOWN
 from cnnlab.errors import DataError
 from cnnlab.spec.data import OxfordPet
@@ -49,10 +49,12 @@ def load(data: OxfordPet, base: Path) -> Dataset:
         classes, y = SPECIES, [entry.species - 1 for entry in entries]
     else:
         classes, y = _breeds(entries, where), [entry.label - 1 for entry in entries]
-    x = load_images(root, files, data, data.resize, where, base)
+    frame = frame_of(data, 2)
+    x = load_images(root, files, data, frame, where, base)
     trained = len(lists["train"])
     given = {"train": np.arange(trained), "test": np.arange(trained, len(entries))}
-    mask = Target(_masks(root, entries, x, data.border == "class", where), ("background", "pet", "border"))
+    masks = _masks(root, entries, frame or Frame(x.shape[1:3]), data.border == "class", where)
+    mask = Target(masks, ("background", "pet", "border"))
     if data.border == "ignore":
         mask = Target(mask.values, mask.names[:2])
     return Dataset(x, np.array(y, np.int32), classes, files, given, source=data.source, targets={"mask": mask})
@@ -95,16 +97,16 @@ def _breeds(entries: list[Entry], where: str) -> tuple[str, ...]:
     return tuple(names[i] for i in sorted(names))
 
 
-def _masks(root: Path, entries: list[Entry], x: np.ndarray | StoredImages, border: bool, where: str) -> np.ndarray:
-    """uint8 [example, height, width] in the images' size."""
+def _masks(root: Path, entries: list[Entry], frame: Frame, border: bool, where: str) -> np.ndarray:
+    """uint8 [example, height, width] in the images' frame."""
     classes = np.full(256, UNKNOWN, np.uint8)
     classes[BEHIND], classes[PET] = 0, 1
     if border:
         classes[BORDER] = 2
-    masks = np.empty(x.shape[:3], np.uint8)
+    masks = np.empty((len(entries), *frame.size), np.uint8)
 
     def read_into(i: int) -> None:
-        masks[i] = classes[_trimap(root, entries[i].name, x.shape[1:3], where)]
+        masks[i] = _trimap(root, entries[i].name, frame, classes, where)
 
     with ThreadPoolExecutor(processors()) as pool:
         for _ in pool.map(read_into, range(len(entries))):
@@ -112,8 +114,8 @@ def _masks(root: Path, entries: list[Entry], x: np.ndarray | StoredImages, borde
     return masks
 
 
-def _trimap(root: Path, name: str, size: tuple[int, ...], where: str) -> np.ndarray:
-    """uint8 [height, width] of 1, 2, 3, turned as its image is. Raises DataError."""
+def _trimap(root: Path, name: str, frame: Frame, classes: np.ndarray, where: str) -> np.ndarray:
+    """uint8 [height, width] of `classes` by 1, 2, 3, turned as its image is. Raises DataError."""
     file = f"annotations/trimaps/{name}.png"
     try:
         with (root / f"images/{name}.jpg").open("rb") as of_image, (root / file).open("rb") as of_trimap:
@@ -124,12 +126,13 @@ def _trimap(root: Path, name: str, size: tuple[int, ...], where: str) -> np.ndar
                 raise DataError(message, where=f"{where}/{file}", hint=AGAIN)
             trimap = opened if opened.mode in ("L", "P") else opened.convert("L")
             trimap.getexif()[ExifTags.Base.Orientation] = image.getexif().get(ExifTags.Base.Orientation, 1)
-            trimap = ImageOps.exif_transpose(trimap).resize((size[1], size[0]), Image.Resampling.NEAREST)
-            values = np.asarray(trimap)
+            trimap = ImageOps.exif_transpose(trimap)
+            placed = frame.placed((trimap.height, trimap.width))
+            values = np.asarray(trimap.resize(placed.scaled[::-1], Image.Resampling.NEAREST))  # type: ignore[arg-type]
     except DAMAGED as error:
         raise DataError(f"cannot read the mask: {error}", where=f"{where}/{file}", hint=AGAIN) from error
     wrong = values[(values < PET) | (values > BORDER)]
     if len(wrong):
         hint = "1 is the pet, 2 the background, 3 the border"
         raise DataError(f"has the value {wrong[0]}", where=f"{where}/{file}", hint=hint)
-    return values
+    return placed.window(classes[values], fill=UNKNOWN)

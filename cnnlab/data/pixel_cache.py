@@ -116,7 +116,9 @@ def _record(shape: tuple[int, int, int]) -> np.dtype:
 def _name(images: ImageFiles) -> str:
     """A name for the folder of images and what is made of them, which depends on who decodes."""
     decoders = [PIL.__version__] + ([jpeg.simplejpeg().__version__] if images.decoder == "simplejpeg" else [])
-    facts = [str(images.root), images.channels, images.size, images.decoder, *decoders]
+    frame = images.frame
+    size = frame and (frame.size if frame.fit == "stretch" else [frame.size, frame.fit, frame.crop])
+    facts = [str(images.root), images.channels, size, images.decoder, *decoders]
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:20]
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from cnnlab.data.dataset import Dataset, Target, find
 from cnnlab.data.encoded import decode_bytes
 from cnnlab.data.example import Feature, parse_example
+from cnnlab.data.geometry import frame_of
 from cnnlab.data.memory import check_fits
 from cnnlab.data.npz import with_channels
 from cnnlab.data.tfrecord import read_records
@@ -99,7 +100,7 @@ def _images(found: list[Feature], names: list[str], data: RecordSource, where: s
         for feature, name in zip(found, names, strict=True):
             if not isinstance(feature, list):
                 raise DataError(f"'{data.image}' holds numbers, and bytes before", where=name)
-        return decode_bytes([feature[0] for feature in found], names, data.channels, data.resize, where)
+        return decode_bytes([feature[0] for feature in found], names, data.channels, frame_of(data, 2), where)
     arrays = [_array(feature, name, data) for feature, name in zip(found, names, strict=True)]
     for array, name in zip(arrays, names, strict=True):
         if array.shape != arrays[0].shape or array.dtype != arrays[0].dtype:

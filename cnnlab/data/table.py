@@ -9,6 +9,7 @@ import numpy as np
 
 from cnnlab.data.bad_files import with_pixels
 from cnnlab.data.dataset import Dataset, Target, find
+from cnnlab.data.geometry import Frame, frame_of
 from cnnlab.data.groups import check_given
 from cnnlab.data.masks import read_masks
 from cnnlab.data.problems import Problem, stop
@@ -42,7 +43,7 @@ def load(data: Csv, base: Path) -> Dataset:
     files = dataset.files or ()
     masks, images = [root / mask_of[file] for file in files], [root / file for file in files]
     names = [f"{folder}/{mask_of[file]}" for file in files]
-    mask = read_masks(masks, images, names, dataset.x.shape[1:3], data, data.path)
+    mask = read_masks(masks, images, names, frame_of(data, 2) or Frame(dataset.x.shape[1:3]), data, data.path)
     return replace(dataset, targets={"mask": mask, **dataset.targets})
 
 

@@ -10,6 +10,7 @@ from cnnlab.errors import DataError
 
 if TYPE_CHECKING:
     from cnnlab.data.dataset import Dataset, Target
+    from cnnlab.data.geometry import Placed
 
 UNKNOWN = 255  # in a mask: nothing is said there
 
@@ -71,20 +72,34 @@ def _boxes(target: "Target", size: tuple[int, ...]):
     return wrong.any(1), what, f"lows, highs inside of the example, a class from 0 to {count - 1}"
 
 
-def resize_targets(targets: Mapping[str, "Target"], old: tuple[int, ...], new: tuple[int, ...]) -> dict[str, "Target"]:
-    """The targets of examples that were resized: masks by the nearest position, boxes by the same factor."""
-    return {kind: _resized(kind, target, old, new) for kind, target in targets.items()}
+def resize_targets(targets: Mapping[str, "Target"], old: tuple[int, ...], placed: "Placed") -> dict[str, "Target"]:
+    """The targets of examples of the size `old` that were resized: masks by the nearest position, boxes by the same
+    factor; then both are cut, or moved, with 255 around masks."""
+    return {kind: _resized(kind, target, old, placed) for kind, target in targets.items()}
 
 
-def _resized(kind: str, target: "Target", old: tuple[int, ...], new: tuple[int, ...]) -> "Target":
+def _resized(kind: str, target: "Target", old: tuple[int, ...], placed: "Placed") -> "Target":
+    new = placed.scaled
     if kind == "mask":
         values = target.values
         for axis, (before, after) in enumerate(zip(old, new, strict=True), 1):
             nearest = (2 * np.arange(after) + 1) * before // (2 * after)
             values = values.take(nearest, axis)
-        return replace(target, values=values)
+        return replace(target, values=placed.window(values, UNKNOWN, lead=1))
     if kind == "boxes":
         factors = np.array([*np.divide(new, old), *np.divide(new, old), 1], np.float32)
+        moves = np.array([*placed.start, *placed.start, 0], np.float32)
         absent = (target.values == -1).all(-1, keepdims=True)
-        return replace(target, values=np.where(absent, np.float32(-1), target.values * factors))
+        boxes = np.where(absent, np.float32(-1), target.values * factors - moves)
+        return replace(target, values=_clipped(boxes, placed.size) if placed.cuts else boxes)
     return target
+
+
+def _clipped(boxes: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
+    """What of the boxes lies inside of `size`, as training clips them."""
+    import jax.numpy as jnp
+
+    from cnnlab.data.augment.boxes import clipped
+
+    values = jnp.asarray(boxes)
+    return np.asarray(clipped(values, size, values))

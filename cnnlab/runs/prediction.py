@@ -12,6 +12,7 @@ from flax import nnx
 
 from cnnlab import kernels
 from cnnlab.data.crop import centre, cropped
+from cnnlab.data.geometry import frame_of
 from cnnlab.data.inputs import check_image, is_array, read_batch, read_cropped, read_inputs
 from cnnlab.errors import DataError, SpecError
 from cnnlab.layers.windows import show
@@ -97,9 +98,10 @@ def of_run(run: Run, checkpoint: str) -> Predictor:
     crop = shape[:-1] if cropped(data) else None
     decoder = decoder_of(with_own_decoder(experiment.data))
     whole = shape if crop is None else (*data["evaluation"]["resize"], shape[-1])
+    frame = frame_of(experiment.data, len(shape) - 1)
 
     def read(path: Path) -> np.ndarray:
-        pixels = read_inputs(path, whole, pixels=before.pixels, decoder=decoder)
+        pixels = read_inputs(path, whole, pixels=before.pixels, decoder=decoder, frame=frame)
         return _normalized(centre(pixels, crop), before)
 
     def weights() -> tuple[Weights, tuple[str, ...]]:
@@ -239,7 +241,7 @@ def _read(path: Path, before: Preprocessing | None, weights: str) -> np.ndarray:
         hint = "import them again with --mean, --std and --size, or give float arrays"
         raise DataError("the weights say nothing of the preprocessing of pixels", where=weights, hint=hint)
     if x is None:
-        x = read_cropped(path, len(before.mean), before.size, before.resize, before.interpolation)
+        x = read_cropped(path, len(before.mean), before.size, before.resize, before.interpolation, before.longer)
     if x.shape[-1] != len(before.mean):
         message = f"the array has the shape {list(x.shape)}, and the channels of the network are {len(before.mean)}"
         raise DataError(message, where=str(path), hint="give [example, height, width, channel]")

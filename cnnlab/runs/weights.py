@@ -19,6 +19,7 @@ from cnnlab.models import PUBLISHED_CLASSES, TORCH_NAMES
 from cnnlab.runs.directory import Run, open_run
 from cnnlab.runs.evaluation import load_state
 from cnnlab.spec.load import load, parse
+from cnnlab.spec.resize import KeepAspect
 from cnnlab.spec.schema import LayersModel, ModelSpec, Npz
 from cnnlab.spec.tasks import HeadsTask
 from cnnlab.tasks.task import Task
@@ -59,8 +60,9 @@ def run_description(run: Run) -> Description:
     mean, std = (tuple(map(float, values)) for values in (sizes.mean, sizes.std))
     pixels = not isinstance(experiment.data, Npz) or data["dtype"] == "uint8"
     model = _of_network(experiment.model)
-    resize = tuple(data["evaluation"]["resize"]) if cropped(data) else None
-    before = Preprocessing(mean, std, sizes.input_shape[:-1], resize, pixels=pixels)
+    aspect = experiment.data.resize if isinstance(experiment.data.resize, KeepAspect) else KeepAspect.model_construct()
+    resize = aspect.shorter or (tuple(data["evaluation"]["resize"]) if cropped(data) and not aspect.longer else None)
+    before = Preprocessing(mean, std, sizes.input_shape[:-1], resize, pixels=pixels, longer=aspect.longer)
     return Description(model, OURS, sizes.task.names, before)
 
 
@@ -132,7 +134,8 @@ def _expected(
         raise SpecError(f"the input's shape of {name} is not known", where="--input", hint="such as --input 32,32,1")
     shape = shape or (*size, len(mean))
     if given:
-        before = replace(before or Preprocessing(IMAGENET_MEAN, IMAGENET_STD, shape[:-1]), **given)
+        new = {"longer": None, **given} if "resize" in given else given
+        before = replace(before or Preprocessing(IMAGENET_MEAN, IMAGENET_STD, shape[:-1]), **new)
         _check_preprocessing(before, shape)
     return shape, before
 

@@ -9,6 +9,7 @@ from cnnlab.spec.augment import Augmentation
 from cnnlab.spec.balance import ClassWeights
 from cnnlab.spec.images import Decode, ImageKeys
 from cnnlab.spec.label_noise import NoisyLabels
+from cnnlab.spec.resize import Resize
 from cnnlab.spec.split import Split
 from cnnlab.spec.types import (
     Bool,
@@ -46,7 +47,9 @@ class DataSpec(Frozen):
         default=None, description="only these, in this order; default: all of the source"
     )
     split: Split | None = Field(default=None, description="default: 0.7, 0.15, 0.15 of what the source leaves open")
-    resize: PerAxis | None = Field(default=None, description="size of every spatial axis, or one per axis")
+    resize: Resize | None = Field(
+        default=None, description="size of every spatial axis, one per axis, or {shorter: 256}, {longer: 256}"
+    )
     crop: PerAxis | None = Field(
         default=None, description="the centre of this size, cut out after resize; random crops of training have it too"
     )

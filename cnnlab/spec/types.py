@@ -47,7 +47,9 @@ class Frozen(BaseModel):
     tags: ClassVar[tuple[str, ...]] = ()
 
 
-def _whole_numbers(smallest: int, wanted: str):
+def whole_per_axis(smallest: int, wanted: str) -> BeforeValidator:
+    """For int | tuple[int, ...]: one to three whole numbers."""
+
     def check(value: Any) -> Any:
         values = value if isinstance(value, list | tuple) else [value]
         good = all(isinstance(v, int) and not isinstance(v, bool) and v >= smallest for v in values)
@@ -60,7 +62,7 @@ def _whole_numbers(smallest: int, wanted: str):
 
 PerAxis = Annotated[
     int | tuple[int, ...],
-    _whole_numbers(1, "a whole number from 1, or a list of one per axis"),
+    whole_per_axis(1, "a whole number from 1, or a list of one per axis"),
     Field(json_schema_extra={"minimum": 1}),
 ]
 

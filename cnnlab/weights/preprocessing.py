@@ -10,7 +10,8 @@ class Preprocessing:
     """Pixels from 0 to 1: resized, cropped to `size`, minus `mean`, over `std` (per channel).
 
     `resize` is the length of the shorter side before the central crop, or the size of the whole, where a run's data was
-    brought to that; None: the image is resized to `size`.
+    brought to that; None: the image is resized to `size`. `longer`, instead of `resize`: the length of the longer side,
+    and what lacks to `size` is black.
     Where the weights were trained on other values than `pixels`, mean and deviation are those of the values as they
     were, and no image can be fed in.
     """
@@ -21,6 +22,7 @@ class Preprocessing:
     resize: int | tuple[int, ...] | None = None
     interpolation: str = "bilinear"
     pixels: bool = True
+    longer: int | None = None
 
 
 # Crop and resize of torchvision's weights (IMAGENET1K_V1) where they are not 224 and 256.

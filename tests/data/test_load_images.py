@@ -33,9 +33,10 @@ def folder(tmp_path):
 
 
 def spec(kind: str, **keys):
+    keys = {"resize": (12, 10), **keys}
     if kind == "csv":
-        return Csv(source="csv", path="table.csv", images="file", labels="label", resize=(12, 10), **keys)
-    return ImageFolder(source="image_folder", path="images", resize=(12, 10), **keys)
+        return Csv(source="csv", path="table.csv", images="file", labels="label", **keys)
+    return ImageFolder(source="image_folder", path="images", **keys)
 
 
 @pytest.mark.parametrize("kind", ["image_folder", "csv"])
@@ -58,6 +59,23 @@ def test_both_ways_are_one(folder, kind, more):
     pairs = zip(evaluation_batches(outside, "test", 4), evaluation_batches(inside, "test", 4), strict=True)
     for mine, others in pairs:
         np.testing.assert_array_equal(mine.x, others.x)
+
+
+@pytest.mark.parametrize("resize", [{"shorter": 12}, {"longer": 12}])
+@pytest.mark.parametrize("decode", ["reduced", "full", "simplejpeg"])
+def test_both_ways_are_one_where_the_aspect_stays(folder, resize, decode):
+    """In memory, read from the files, from a cache that is written, and from one that is there."""
+    if decode == "simplejpeg":
+        pytest.importorskip("simplejpeg")
+    keys = {"resize": resize, "crop": 9, "decode": decode}
+    inside = prepare(spec("image_folder", **keys), folder, 0)
+    assert inside.dataset.x.shape == (40, 12, 12, 3)
+    for more in ({}, {"cache": "cache"}, {"cache": "cache"}):
+        outside = prepare(spec("image_folder", **keys, **STREAMED, **more), folder, 0)
+        np.testing.assert_array_equal(outside.seen[:], inside.seen)
+        assert describe(outside) == describe(inside)
+    other = prepare(spec("image_folder", **{**keys, "resize": 12}, **STREAMED, cache="cache"), folder, 0)
+    assert (other.dataset.x[:] != inside.dataset.x).any()  # the cache tells them apart
 
 
 def test_the_limit_is_exact(folder):

@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from cnnlab.data import image_files
+from cnnlab.data.geometry import Frame
 from cnnlab.data.image_files import ImageFiles
 from cnnlab.data.pixel_cache import cached
 from cnnlab.errors import DataError
@@ -44,7 +45,7 @@ def decoded(monkeypatch):
 
 def images(folder: Path, names=None, size=(4, 5)) -> ImageFiles:
     names = [f"{i}.png" for i in range(COUNT)] if names is None else names
-    return ImageFiles(folder / "images", names, 3, size, "full", "images")
+    return ImageFiles(folder / "images", names, 3, Frame(size), "full", "images")
 
 
 def opened(folder: Path, *arguments):

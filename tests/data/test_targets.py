@@ -5,6 +5,7 @@ import pytest
 
 from cnnlab.data.dataset import Dataset, Target, check
 from cnnlab.data.fingerprint import targets_fingerprint
+from cnnlab.data.geometry import Frame
 from cnnlab.data.targets import resize_targets
 from cnnlab.errors import DataError
 
@@ -67,7 +68,7 @@ def test_wrong_targets_are_named(case):
 
 def test_resizing_leaves_labels_and_absent_boxes():
     targets = {kind: Target(values, ("a", "b")) for kind, values in GOOD.items()}
-    new = resize_targets(targets, (4, 5), (8, 5))
+    new = resize_targets(targets, (4, 5), Frame((8, 5)).placed((4, 5)))
     assert new["labels"] is targets["labels"]
     assert new["values"] is targets["values"]
     np.testing.assert_array_equal(new["mask"].values, GOOD["mask"].repeat(2, 1))

@@ -11,12 +11,11 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 
 from cnnlab.data.check.findings import Finding
 from cnnlab.data.check.measures import Measures, measure
+from cnnlab.data.geometry import Frame
 from cnnlab.data.images import decode, open_image
 from cnnlab.data.memory import processors
-from cnnlab.data.resize import size_per_axis
 from cnnlab.errors import DataError
 from cnnlab.spec.images import Decode
-from cnnlab.spec.types import PerAxis
 
 NEARLY_ALL = 0.9
 
@@ -40,15 +39,13 @@ class Looked:
 
 
 def look_at_all(
-    root: Path, files: Sequence[str], channels: int, resize: PerAxis | None, decoder: Decode = "full"
+    root: Path, files: Sequence[str], channels: int, frame: Frame | None, decoder: Decode = "full"
 ) -> list[Looked]:
     """Each file, decoded as training does it; files start at `root`. Memory holds an image a thread."""
-    height, width = size_per_axis(resize, 2) if resize is not None else (None, None)
-    size = (height, width) if height and width else None
 
     def look(file: str) -> Looked:
         try:
-            image = decode(root / file, channels, size, decoder=decoder)
+            image = decode(root / file, channels, frame, decoder=decoder)
             with (root / file).open("rb") as opened:
                 header = _header(open_image(opened))
         except DataError as error:

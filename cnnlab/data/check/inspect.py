@@ -15,8 +15,8 @@ from cnnlab.data.check.inspection import Examples, Inspection
 from cnnlab.data.check.measures import joined, measure_all
 from cnnlab.data.check.targets import wrong_targets
 from cnnlab.data.dataset import Dataset, Target, check, find
+from cnnlab.data.geometry import frame_of
 from cnnlab.data.problems import Problem
-from cnnlab.data.resize import size_per_axis
 from cnnlab.data.split import classes_missing, split
 from cnnlab.data.subset import only_classes, take
 from cnnlab.errors import CnnlabError, DataError
@@ -78,7 +78,8 @@ def _images(data: ImageFiles, base: Path, findings: list[Finding], problem: Prob
     if data.classes is not None:
         listed = only_classes(listed, data.classes, data.where)
     files = listed.files or ()
-    looked = look_at_all(root if root.is_dir() else root.parent, files, data.channels, data.resize, data.decode)
+    frame = frame_of(data, 2)
+    looked = look_at_all(root if root.is_dir() else root.parent, files, data.channels, frame, data.decode)
     findings += _bad_files(listed, looked, skip=data.on_bad_file == "skip")
     kept = np.array([i for i, look in enumerate(looked) if look.measures is not None], np.int64)
     good = [look for look in looked if look.measures is not None]
@@ -89,7 +90,7 @@ def _images(data: ImageFiles, base: Path, findings: list[Finding], problem: Prob
     dataset = replace(take(listed, kept), digests=tuple(measures.digests.tolist()))
     findings += strange_headers(dataset.files or (), headers, resized=data.resize is not None)
     dataset = replace(dataset, targets={**dataset.targets, **_masks(data, base, findings, problem)})
-    size = headers[0].size if data.resize is None else size_per_axis(data.resize, 2)
+    size = headers[0].size if frame is None else frame.size
     shape = (*size, data.channels)
     dataset = replace(dataset, x=np.broadcast_to(np.uint8(0), (len(kept), *shape)))
     return Examples(dataset, {"all": np.arange(len(kept))}, measures, headers)
