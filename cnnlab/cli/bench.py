@@ -30,13 +30,15 @@ def bench(
 
     keep_memory()  # as training does; but programs are compiled anew, which is measured too
     from cnnlab.cli import render
+    from cnnlab.cli.looking import looking
     from cnnlab.runs.measure import measure
     from cnnlab.runs.network import network
     from cnnlab.runs.pretrained import prepare_experiment
     from cnnlab.spec.load import load
     from cnnlab.tasks import task_of
 
-    experiment, prepared = prepare_experiment(load(spec, overrides))
+    with looking():
+        experiment, prepared = prepare_experiment(load(spec, overrides))
     found = network(experiment, prepared.input_shape, task_of(experiment, prepared), prepared=prepared)
     for note in prepared.notes:
         render.note(note)

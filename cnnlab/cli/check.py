@@ -9,9 +9,11 @@ def check(spec: Spec, overrides: Overrides = None, input_shape: Input = None, js
     Reads the data, builds the network and traces it from shapes alone; nothing is compiled or written.
     """
     from cnnlab.cli import render
+    from cnnlab.cli.looking import looking
     from cnnlab.report.plan import plan
 
-    found = plan(spec, overrides or [], parse_shape(input_shape))
+    with looking():
+        found = plan(spec, overrides or [], parse_shape(input_shape))
     for note in (*found.network.notes, *(found.lesson.notes if found.lesson else ())):
         render.note(note)
     if json:

@@ -22,13 +22,15 @@ def check_data(
     and values. Exits with 2 where training would stop or be wrong.
     """
     from cnnlab.cli import data_tables, render
+    from cnnlab.cli.looking import looking
     from cnnlab.data.check.findings import to_csv
     from cnnlab.data.check.inspect import inspect
     from cnnlab.files import write_atomically
     from cnnlab.spec.load import load
 
     experiment = load(spec, overrides or [])
-    found = inspect(experiment.data, spec.parent, experiment.seed)
+    with looking():
+        found = inspect(experiment.data, spec.parent, experiment.seed)
     if table is not None:
         write_atomically(table, to_csv(found.findings))
     for note in found.notes:

@@ -21,12 +21,15 @@ def evaluate(
 
     prepare()
     from cnnlab.cli import outcomes, render
+    from cnnlab.cli.looking import looking
     from cnnlab.report.results import evaluate as evaluate_run
     from cnnlab.runs.directory import open_run, unfinished
     from cnnlab.runs.evaluation import restore_run
 
     directory = open_run(run)
-    outcome = evaluate_run(restore_run(directory, checkpoint), split, checkpoint)
+    with looking():
+        restored = restore_run(directory, checkpoint)
+    outcome = evaluate_run(restored, split, checkpoint)
     for note in (*unfinished(directory), *outcome.notes):
         render.note(note)
     if json:

@@ -39,6 +39,7 @@ def lr_find(
 
     prepare()
     from cnnlab.cli import render
+    from cnnlab.cli.looking import looking
     from cnnlab.files import write_atomically
     from cnnlab.runs.network import network
     from cnnlab.runs.pretrained import prepare_experiment
@@ -47,7 +48,8 @@ def lr_find(
     from cnnlab.spec.schedules import Schedule
     from cnnlab.tasks import task_of
 
-    experiment, prepared = prepare_experiment(load(spec, overrides))
+    with looking():
+        experiment, prepared = prepare_experiment(load(spec, overrides))
     network(experiment, prepared.input_shape, task_of(experiment, prepared), prepared=prepared)
     for note in prepared.notes:
         render.note(note)

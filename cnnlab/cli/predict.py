@@ -1,11 +1,15 @@
 """`cnnlab predict`."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from cnnlab.cli.arguments import Checkpoint, Json
+
+if TYPE_CHECKING:
+    from cnnlab.runs.directory import Run
+    from cnnlab.runs.prediction import Predictor
 
 
 def predict(
@@ -16,26 +20,50 @@ def predict(
         Literal["logits", "probabilities", "features", "reconstruction", "code"] | None,
         typer.Option("--output", help="All values of each example; features are what the head is given."),
     ] = None,
-    file: Annotated[Path | None, typer.Option("-o", help="An .npz file for them; else CSV.")] = None,
+    file: Annotated[
+        Path | None, typer.Option("-o", help="An .npz file for them; of a segmentation also a folder for its masks.")
+    ] = None,
+    size: Annotated[
+        Literal["run", "original"] | None,
+        typer.Option(
+            "--size",
+            help="What a segmentation sees of an image: all of it, resized as in the run's evaluation (run; the "
+            "default where the spec has resize), or at its own size (original). Masks have the image's size anyway.",
+        ),
+    ] = None,
+    tile: Annotated[
+        int | None,
+        typer.Option(
+            "--tile",
+            min=1,
+            help="Cut it into tiles of so many pixels, or the next size that the network takes; default: where memory "
+            "asks for it.",
+        ),
+    ] = None,
+    overlap: Annotated[
+        int | None,
+        typer.Option("--overlap", min=0, help="Pixels that tiles share; default: what the receptive field asks for."),
+    ] = None,
+    overlays: Annotated[bool, typer.Option("--overlays", help="Draw masks over images too, in -o/overlays.")] = False,
     checkpoint: Checkpoint = "best",
     json: Json = False,
 ) -> None:
     """Print class and probability of files, as CSV; of autoencoders the error.
 
     With a run, images and arrays go through the run's preprocessing. With --weights images go through that of the
-    weights, arrays as they are (uint8 counts as pixels).
+    weights, arrays as they are (uint8 counts as pixels). Of a segmentation the share of each class is printed, and
+    -o FOLDER has a PNG of class ids for each image, in its size and orientation.
     """
     from cnnlab.cli.process import prepare
 
     prepare()
-    from cnnlab.cli import render
     from cnnlab.errors import SpecError
-    from cnnlab.report.answers import check_name, document, left_out, rows, save
+    from cnnlab.report.answers import check_name
     from cnnlab.runs import prediction
     from cnnlab.runs.directory import open_run
 
-    if file is not None:
-        check_name(file)
+    given = {"--size": size, "--tile": tile, "--overlap": overlap, "--overlays": overlays or None}
+    asked = [option for option, value in given.items() if value is not None]
     if weights is None:
         if model is not None:
             raise SpecError("--model needs --weights", hint="or name a run: cnnlab predict RUN FILE...")
@@ -43,8 +71,30 @@ def predict(
         if not paths:
             raise SpecError("predict what?", hint="name images, .npy or .npz files")
         predictor = prediction.of_run(run, checkpoint)
+        if output is None and predictor.task is not None and predictor.task.name == "segmentation" and not _npz(file):
+            if overlays and file is None:
+                raise SpecError("overlays are written to a folder", where="--overlays", hint="name one with -o FOLDER")
+            return _masks(run, predictor, paths, file, json, overlays, {"size": size, "tile": tile, "overlap": overlap})
     else:
         predictor = prediction.of_weights(weights, model)
+    if file is not None:
+        check_name(file)
+    if asked:
+        hint = "leave it out, or --output and -o answers.npz"
+        raise SpecError("is for the masks of a run whose task is segmentation", where=asked[0], hint=hint)
+    return _answers(predictor, paths, output, file, json)
+
+
+def _npz(file: Path | None) -> bool:
+    return file is not None and file.suffix == ".npz"
+
+
+def _answers(predictor: "Predictor", paths: list[Path], output: Any, file: Path | None, json: bool) -> None:
+    """One row an example, or all values."""
+    from cnnlab.cli import render
+    from cnnlab.report.answers import document, left_out, rows, save
+    from cnnlab.runs import prediction
+
     found = prediction.predict(predictor, paths, output or predictor.output)
     for note in found.notes:
         render.note(note)
@@ -61,3 +111,35 @@ def predict(
         render.document(document(found, output))
     else:
         render.text(rows(found, output))
+
+
+def _masks(
+    run: "Run",
+    predictor: "Predictor",
+    paths: list[Path],
+    folder: Path | None,
+    json: bool,
+    overlays: bool,
+    how: dict[str, Any],
+) -> None:
+    """One row an example with the share of each class; the masks themselves go to the folder."""
+    from cnnlab.cli import render
+    from cnnlab.cli.looking import looking
+    from cnnlab.report import masks
+    from cnnlab.runs.maps import Mapper
+
+    if folder is not None:
+        masks.check_folder(folder, paths)
+    mapper, classes = Mapper(run, predictor, **how), predictor.classes
+    found = mapper.predict(paths)
+    with looking():
+        if folder is None:
+            rows = [masks.row(each, classes) for each in found]
+        else:
+            rows = masks.written(found, classes, folder, overlays=overlays)
+    for note in mapper.notes:
+        render.note(note)
+    if json:
+        render.document(rows)
+    else:
+        render.text(masks.rows_csv(rows, classes))

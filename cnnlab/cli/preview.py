@@ -20,13 +20,15 @@ def preview(
     Each row is an example as evaluation sees it, then as the first epochs do; labels, masks and boxes are drawn too.
     """
     from cnnlab.cli import render
+    from cnnlab.cli.looking import looking
     from cnnlab.files import write_atomically
     from cnnlab.report.preview import previewed
     from cnnlab.report.sheet import sheet
     from cnnlab.report.style import picture_kind
 
     kind = picture_kind(output)
-    found = previewed(spec, overrides or [], examples, versions)
+    with looking():
+        found = previewed(spec, overrides or [], examples, versions)
     for note in found.notes:
         render.note(note)
     write_atomically(output, sheet(found, kind))

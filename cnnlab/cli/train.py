@@ -58,6 +58,7 @@ def train(
 def _train(spec: Path, overrides: list[str], run: Path | None, *, resume: bool, quiet: bool, shown: bool) -> "Outcome":
     """One run, from its spec to its pictures; its tables are `shown` before these."""
     from cnnlab import kernels
+    from cnnlab.cli.looking import looking
     from cnnlab.cli.outcomes import shown_then_completed
     from cnnlab.cli.progress import Display
     from cnnlab.receptive_field.advice import advice
@@ -77,7 +78,8 @@ def _train(spec: Path, overrides: list[str], run: Path | None, *, resume: bool, 
     with StopSignals() as signals:
         asked = load(spec, overrides)
         check_energy(asked.train.energy)
-        experiment, prepared = prepare_experiment(asked)
+        with looking(quiet=quiet):
+            experiment, prepared = prepare_experiment(asked)
         found = network(experiment, prepared.input_shape, task_of(experiment, prepared), prepared=prepared)
         if experiment.model.weights is not None:  # told before there is a run
             load_weights(experiment.model, found.model, prepared.input_shape)

@@ -12,6 +12,7 @@ from cnnlab.data.geometry import frame_of
 from cnnlab.data.images import decode
 from cnnlab.data.load_images import load_images
 from cnnlab.data.memory import processors
+from cnnlab.data.progress import counted
 from cnnlab.data.subset import take
 from cnnlab.errors import DataError
 from cnnlab.spec.data import ImageFiles
@@ -58,5 +59,5 @@ def bad_files(root: Path, files: Sequence[str], channels: int) -> dict[str, str]
         return ""
 
     with ThreadPoolExecutor(processors()) as pool:
-        found = zip(files, pool.map(problem, files), strict=True)
+        found = zip(files, counted(pool.map(problem, files), len(files)), strict=True)
         return {file: words for file, words in found if words}

@@ -9,6 +9,7 @@ import numpy as np
 from cnnlab.data.geometry import Frame
 from cnnlab.data.images import decode
 from cnnlab.data.memory import check_fits, processors
+from cnnlab.data.progress import counted
 from cnnlab.errors import DataError
 
 
@@ -41,6 +42,7 @@ def decode_bytes(
         x[i] = image
 
     with ThreadPoolExecutor(processors()) as pool:
-        for _ in pool.map(decode_into, range(len(images))):  # raises the first one's error, in their order
+        # In their order, so that the first one's error is raised.
+        for _ in counted(pool.map(decode_into, range(len(images))), len(images)):
             pass
     return x

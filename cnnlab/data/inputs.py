@@ -30,11 +30,42 @@ def read_inputs(
         _check_there(path)
         return _fitted(read_array(path), input_shape, frame, where)
     check_image(path)
-    if len(input_shape) != 3 or input_shape[-1] not in (1, 3) or not pixels:
-        kind = "x".join(map(str, input_shape)) + ("" if pixels else " of values that are no pixels from 0 to 255")
-        raise DataError(f"an image, and the run was trained on {kind}", where=where, hint="give .npy or .npz arrays")
+    check_pixels(path, input_shape, pixels=pixels)
     height, width, channels = input_shape
     return decode(path, channels, frame or (height, width), decoder=decoder)[None]
+
+
+def read_examples(path: Path, axes: int, channels: int) -> np.ndarray:
+    """The examples of an array's file as they are, [example, *space, channel] with so many spatial axes of any size.
+
+    A single example may come without the batch axis, one channel without its axis. Raises DataError.
+    """
+    _check_there(path)
+    x = read_array(path)
+    if x.ndim == axes and channels == 1:
+        x = x[..., None]
+    if x.ndim == axes + 1:
+        x = x[None] if x.shape[-1] == channels else x[..., None]
+    if x.ndim != axes + 2 or x.shape[-1] != channels or 0 in x.shape:
+        wanted = f"{axes} spatial {'axis' if axes == 1 else 'axes'} and {channels} channel{'s' * (channels > 1)}"
+        raise DataError(f"the array has the shape {list(x.shape)}, and the run takes {wanted}", where=str(path))
+    return _finite(x, str(path))
+
+
+def check_pixels(path: Path, input_shape: tuple[int, ...], *, pixels: bool) -> None:
+    """Raises DataError unless an image can be an example of this shape."""
+    if len(input_shape) != 3 or input_shape[-1] not in (1, 3) or not pixels:
+        kind = "x".join(map(str, input_shape)) + ("" if pixels else " of values that are no pixels from 0 to 255")
+        hint = "give .npy or .npz arrays"
+        raise DataError(f"an image, and the run was trained on {kind}", where=str(path), hint=hint)
+
+
+def check_file(path: Path) -> None:
+    """Raises DataError unless the file is there and its name is that of an image or an array."""
+    if is_array(path):
+        _check_there(path)
+    else:
+        check_image(path)
 
 
 def is_array(path: Path) -> bool:

@@ -10,6 +10,7 @@ from cnnlab.data.geometry import Frame
 from cnnlab.data.image_files import ImageFiles
 from cnnlab.data.memory import check_fits
 from cnnlab.data.pixel_cache import cached
+from cnnlab.data.progress import counted
 from cnnlab.data.stored import StoredImages
 from cnnlab.data.threads import pool
 from cnnlab.spec.images import ImageKeys
@@ -37,6 +38,6 @@ def load_images(
         x[i] = source.read(i)
 
     # In the order of the files, so that the first one's error is raised.
-    for _ in pool().map(read_into, range(len(files))):
+    for _ in counted(pool().map(read_into, range(len(files))), len(files)):
         pass
     return x

@@ -12,6 +12,7 @@ from cnnlab.data.dataset import Target
 from cnnlab.data.geometry import Frame
 from cnnlab.data.images import DAMAGED, open_image
 from cnnlab.data.memory import check_fits, processors
+from cnnlab.data.progress import counted
 from cnnlab.data.targets import UNKNOWN
 from cnnlab.errors import DataError
 
@@ -54,7 +55,8 @@ def read_masks(
         values[i] = placed.window(np.asarray(new), fill=UNKNOWN)
 
     with ThreadPoolExecutor(processors()) as pool:
-        for _ in pool.map(read_into, range(len(masks))):  # raises the first file's error, in their order
+        # In their order, so that the first file's error is raised.
+        for _ in counted(pool.map(read_into, range(len(masks))), len(masks)):
             pass
     said = values[values != UNKNOWN]
     if not said.size or (known is None and said.max() == 0):

@@ -12,6 +12,7 @@ from cnnlab.data.geometry import Frame, frame_of
 from cnnlab.data.images import DAMAGED, open_image
 from cnnlab.data.load_images import load_images
 from cnnlab.data.memory import processors
+from cnnlab.data.progress import counted
 from cnnlab.data.targets import UNKNOWN
 from cnnlab.errors import DataError
 from cnnlab.spec.data import OxfordPet
@@ -109,7 +110,7 @@ def _masks(root: Path, entries: list[Entry], frame: Frame, border: bool, where: 
         masks[i] = _trimap(root, entries[i].name, frame, classes, where)
 
     with ThreadPoolExecutor(processors()) as pool:
-        for _ in pool.map(read_into, range(len(entries))):
+        for _ in counted(pool.map(read_into, range(len(entries))), len(entries)):
             pass
     return masks
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from cnnlab.data.fingerprint import content_digest
 from cnnlab.data.memory import processors
+from cnnlab.data.progress import counted
 from cnnlab.data.threads import ahead, pool
 
 EXACT_ROWS = 256  # of which float32 still sums squares of up to 255 without rounding: 256 * 255**2 < 2**24
@@ -53,7 +54,7 @@ def survey(
     def begin(i: int) -> "Future[tuple[bytes, np.ndarray, np.ndarray]]":
         return pool().submit(look, i)
 
-    for future in ahead(begin, range(count), 4 * processors()):
+    for future in counted(ahead(begin, range(count), 4 * processors()), count):
         digest, row, image = future.result()
         digests.append(digest)
         figures.append(row)

@@ -102,7 +102,7 @@ def of_run(run: Run, checkpoint: str) -> Predictor:
 
     def read(path: Path) -> np.ndarray:
         pixels = read_inputs(path, whole, pixels=before.pixels, decoder=decoder, frame=frame)
-        return _normalized(centre(pixels, crop), before)
+        return normalized(centre(pixels, crop), before)
 
     def weights() -> tuple[Weights, tuple[str, ...]]:
         found, _, notes = run_weights(run, checkpoint)
@@ -149,7 +149,7 @@ def predict(predictor: Predictor, paths: Sequence[Path], output: Output) -> Answ
     for path, x in zip(paths, inputs, strict=True):
         if x.shape[1:] not in forwards:
             network = predictor.make(x.shape[1:])
-            forwards[x.shape[1:]] = _forward(predictor, network, weights, x.shape[1:], output, str(path))
+            forwards[x.shape[1:]] = answering(predictor, network, weights, x.shape[1:], output, str(path))
         answers.append(_in_batches(forwards[x.shape[1:]], x))
     for name in answers[0]:
         if len(found := {show(values[name].shape[1:]) for values in answers}) > 1:
@@ -181,7 +181,7 @@ def _check_output(task: Task | None, output: Output) -> None:
         raise SpecError("a reconstruction has no probabilities", where="--output", hint=hint)
 
 
-def _forward(
+def answering(
     predictor: Predictor, network: nnx.Module, weights: Weights, shape: tuple[int, ...], output: Output, where: str
 ) -> Callable[[np.ndarray], Named]:
     """x [batch, *space, channel] to the output [batch, ...], compiled. Raises DataError if examples do not fit."""
@@ -245,10 +245,10 @@ def _read(path: Path, before: Preprocessing | None, weights: str) -> np.ndarray:
     if x.shape[-1] != len(before.mean):
         message = f"the array has the shape {list(x.shape)}, and the channels of the network are {len(before.mean)}"
         raise DataError(message, where=str(path), hint="give [example, height, width, channel]")
-    return _normalized(x, before)
+    return normalized(x, before)
 
 
-def _normalized(x: np.ndarray, before: Preprocessing) -> np.ndarray:
+def normalized(x: np.ndarray, before: Preprocessing) -> np.ndarray:
     """uint8 as 0 to 1, minus the mean, over the deviation."""
     x = x / np.float32(255) if x.dtype == np.uint8 else x
     return (x - np.array(before.mean, np.float32)) / np.array(before.std, np.float32)

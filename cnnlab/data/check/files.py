@@ -14,6 +14,7 @@ from cnnlab.data.check.measures import Measures, measure
 from cnnlab.data.geometry import Frame
 from cnnlab.data.images import decode, open_image
 from cnnlab.data.memory import processors
+from cnnlab.data.progress import counted
 from cnnlab.errors import DataError
 from cnnlab.spec.images import Decode
 
@@ -53,7 +54,7 @@ def look_at_all(
         return Looked(header, measure(image[None]))
 
     with ThreadPoolExecutor(processors()) as pool:
-        return list(pool.map(look, files))
+        return list(counted(pool.map(look, files), len(files)))
 
 
 def _header(image: Image.Image) -> Header:
