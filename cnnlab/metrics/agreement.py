@@ -36,7 +36,7 @@ def accuracy(counts: Counts) -> Float64[np.ndarray, "..."]:
 
 
 def balanced_accuracy(counts: Counts) -> Float64[np.ndarray, "..."]:
-    """The mean recall of the classes that have examples."""
+    """The mean recall of the classes that have examples (Brodersen et al. 2010)."""
     return mean_of_defined(quotient(counts.correct, counts.support))
 
 

@@ -96,16 +96,6 @@ def undefined_notes(report: dict[str, Any]) -> list[str]:
     return notes
 
 
-def per_class_csv(report: dict[str, Any]) -> str:
-    """The table ``class,precision,recall,f1,support``, a row per class, floats in full."""
-    return csv_text(
-        [
-            ("class", "precision", "recall", "f1", "support"),
-            *(tuple(row.values()) for row in report["per_class"]),
-        ]
-    )
-
-
 def confusion_csv(report: dict[str, Any]) -> str:
     """The matrix with class names: a row per true class, a column per predicted class."""
     classes, matrix = report["classes"], report["confusion_matrix"]

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-import numpy as np
+from cnnlab.metrics.agreement import Counts, balanced_accuracy
 
 NEAR = 0.8  # of the accuracy; a constant guess that reaches so much leaves little to the network
 LOWER = 0.01  # as far as the balanced accuracy has to lie below
@@ -14,15 +14,8 @@ def constant_guess(report: dict[str, Any]) -> tuple[str, float] | None:
     report: what `classification_report` returns. Accuracy misleads where the guess reaches four fifths of it while
     the balanced accuracy, in which every class counts alike, is lower than it by more than 0.01.
     """
-    support = np.array(report["confusion_matrix"]).sum(1)
-    guess = float(support.max() / support.sum())
-    if guess < NEAR * report["accuracy"] or balanced_accuracy(report) >= report["accuracy"] - LOWER:
+    counts = Counts.of(report["confusion_matrix"])
+    guess = float(counts.support.max() / counts.total)
+    if guess < NEAR * report["accuracy"] or balanced_accuracy(counts) >= report["accuracy"] - LOWER:
         return None
-    return report["classes"][int(support.argmax())], guess
-
-
-def balanced_accuracy(report: dict[str, Any]) -> float:
-    """The mean recall of the classes that have examples (Brodersen et al. 2010)."""
-    matrix = np.array(report["confusion_matrix"])
-    support = matrix.sum(1)
-    return float((matrix.diagonal()[support > 0] / support[support > 0]).mean())
+    return report["classes"][int(counts.support.argmax())], guess

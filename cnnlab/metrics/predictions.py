@@ -3,13 +3,13 @@
 import csv
 import io
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 
 import numpy as np
 from jaxtyping import Float32, Int
 
-from cnnlab.errors import DataError, did_you_mean
+from cnnlab.errors import DataError
 
 COLUMNS = ("index", "file", "true", "predicted", "probability", "loss", "rank")
 
@@ -46,21 +46,6 @@ class Predictions:
         return len(self.labels)
 
 
-def concatenate(parts: Sequence[Predictions]) -> Predictions:
-    """The examples of all `parts` in order, indices as int64; no parts give no examples."""
-
-    def join(name: str, dtype: type[np.generic]) -> np.ndarray:
-        return np.concatenate([np.zeros(0, dtype), *(getattr(part, name) for part in parts)], dtype=dtype)
-
-    return Predictions(
-        labels=join("labels", np.int64),
-        predicted=join("predicted", np.int64),
-        probability=join("probability", np.float32),
-        loss=join("loss", np.float32),
-        rank=join("rank", np.int64),
-    )
-
-
 def csv_text(rows: Iterable[Sequence[object]]) -> str:
     """`rows` as CSV with Unix line ends; open the file with ``newline=""`` so that names keep theirs."""
     rows = list(rows)
@@ -70,6 +55,11 @@ def csv_text(rows: Iterable[Sequence[object]]) -> str:
     buffer = io.StringIO(newline="")
     csv.writer(buffer, lineterminator="\n", quoting=quoting).writerows(rows)
     return buffer.getvalue()
+
+
+def records_csv(records: Sequence[Mapping[str, object]]) -> str:
+    """At least one record as CSV, a row each, under the names of the first; None is an empty cell."""
+    return csv_text([tuple(records[0]), *(tuple(record.values()) for record in records)])
 
 
 def to_csv(
@@ -86,7 +76,9 @@ def to_csv(
     so that who averages the column in float64 gets the figures of metrics.json.
     Raises DataError where two classes share a name.
     """
-    _class_indices(classes)
+    twice = [name for name, count in Counter(classes).items() if count > 1]
+    if twice:
+        raise DataError(f"two classes are named {twice[0]!r}", hint="a table by name needs each name once")
     indices = np.arange(len(predictions)) if indices is None else indices
     files = [""] * len(predictions) if files is None else files
     rows = zip(
@@ -100,58 +92,3 @@ def to_csv(
         strict=True,
     )
     return csv_text([COLUMNS, *rows])
-
-
-def from_csv(
-    text: str, classes: Sequence[str], *, where: str = "predictions.csv"
-) -> tuple[Predictions, Int[np.ndarray, " example"], tuple[str, ...]]:
-    """Predictions, indices and files out of what `to_csv` wrote, the same bit for bit.
-
-    Raises DataError with `where`:line for another header, a short row, a class that is not in `classes`
-    or a number that is none.
-    """
-    class_indices = _class_indices(classes)
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
-    rows = []
-    try:
-        header = next(reader, [])
-        if tuple(header) != COLUMNS:
-            raise DataError(
-                f"the columns are {','.join(header)!r}",
-                hint=f"expected {','.join(COLUMNS)!r}",
-                where=f"{where}:1",
-            )
-        rows = [_parse_row(row, class_indices, f"{where}:{reader.line_num}") for row in reader]
-    except csv.Error as error:
-        raise DataError(f"this is not CSV: {error}", where=f"{where}:{reader.line_num}") from None
-    index, file, true, predicted, probability, loss, rank = zip(*rows, strict=True) if rows else ((),) * 7
-    predictions = Predictions(
-        labels=np.array(true, np.int64),
-        predicted=np.array(predicted, np.int64),
-        probability=np.array(probability, np.float32),
-        loss=np.array(loss, np.float32),
-        rank=np.array(rank, np.int64),
-    )
-    return predictions, np.array(index, np.int64), tuple(file)
-
-
-def _parse_row(row: list[str], class_indices: dict[str, int], where: str) -> tuple:
-    if len(row) != len(COLUMNS):
-        raise DataError(f"{len(row)} columns instead of {len(COLUMNS)}", hint="the file is damaged", where=where)
-    index, file, true, predicted, probability, loss, rank = row
-    for name in (true, predicted):
-        if name not in class_indices:
-            hint = did_you_mean(name, list(class_indices)) or "the file belongs to other data"
-            raise DataError(f"no class {name!r}", hint=hint, where=where)
-    try:
-        numbers = int(index), float(probability), float(loss), int(rank)
-    except ValueError as error:
-        raise DataError(f"not a number: {error}", hint="the file is damaged", where=where) from None
-    return numbers[0], file, class_indices[true], class_indices[predicted], *numbers[1:]
-
-
-def _class_indices(classes: Sequence[str]) -> dict[str, int]:
-    twice = [name for name, count in Counter(classes).items() if count > 1]
-    if twice:
-        raise DataError(f"two classes are named {twice[0]!r}", hint="a table by name needs each name once")
-    return {name: index for index, name in enumerate(classes)}

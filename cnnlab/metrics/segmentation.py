@@ -7,35 +7,13 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float64, Int, Shaped
+from jaxtyping import Float64, Int
 
 from cnnlab.errors import DataError
 from cnnlab.metrics.agreement import Counts, accuracy
 from cnnlab.metrics.undefined import mean_of_defined, plain, quotient
 
 IGNORED = 255
-
-
-def pixel_matrices(
-    truth: Shaped[np.ndarray, " example *spatial"], predicted: Shaped[np.ndarray, " example *spatial"], classes: int
-) -> Int[np.ndarray, "example classes classes"]:
-    """The confusion matrix of each example, int64, without the pixels whose truth is `IGNORED`.
-
-    Raises DataError for a class out of range.
-    """
-    counted = truth != IGNORED
-    for name, given in (("mask", truth), ("prediction", predicted)):
-        outside = counted & ((given < 0) | (given >= classes))
-        if outside.any():
-            place = tuple(np.argwhere(outside)[0].tolist())
-            raise DataError(
-                f"the {name} of example {place[0]} has the class {given[place]} at {list(place[1:])}; with {classes} "
-                f"classes it must be from 0 to {classes - 1}"
-            )
-    example = np.arange(len(truth)).reshape(-1, *[1] * (truth.ndim - 1))
-    cells = (example * classes + truth.astype(np.int64)) * classes + predicted.astype(np.int64)
-    found = np.bincount(cells[counted], minlength=len(truth) * classes * classes)
-    return found.reshape(len(truth), classes, classes).astype(np.int64, copy=False)
 
 
 def intersection_over_union(counts: Counts) -> Float64[np.ndarray, "... class"]:

@@ -18,8 +18,8 @@ from cnnlab.metrics import resampled
 from cnnlab.metrics.agreement import agreement_report
 from cnnlab.metrics.bootstrap import together
 from cnnlab.metrics.calibration import log_losses, reliability
-from cnnlab.metrics.confusion import classification_report, confusion_csv, per_class_csv
-from cnnlab.metrics.predictions import Predictions, to_csv
+from cnnlab.metrics.confusion import classification_report, confusion_csv
+from cnnlab.metrics.predictions import Predictions, records_csv, to_csv
 from cnnlab.metrics.ranking import one_against_rest, ranking_report
 from cnnlab.models.heads import Heads
 from cnnlab.spec.losses import Loss
@@ -157,7 +157,7 @@ class Classification(Task):
 
     def files(self, found: Found, report: dict[str, Any], listing: Listing) -> dict[str, str | bytes]:
         return {
-            "per_class.csv": per_class_csv(report),
+            "per_class.csv": records_csv(report["per_class"]),
             "confusion_matrix.csv": confusion_csv(report),
             "predictions.csv": to_csv(predictions(found), self.names, files=listing.files, indices=listing.indices),
         }

@@ -16,9 +16,10 @@ from cnnlab.losses.divergence import kullback_leibler
 from cnnlab.metrics import resampled
 from cnnlab.metrics.bootstrap import together
 from cnnlab.metrics.multi_label import multi_label_report
-from cnnlab.metrics.predictions import csv_text
+from cnnlab.metrics.predictions import records_csv
 from cnnlab.metrics.ranking import ranking_report
 from cnnlab.spec.losses import Loss
+from cnnlab.tasks.tables import answers_csv
 from cnnlab.tasks.task import Found, Listing, Outcome, Sums, Task, mean_loss, with_intervals
 
 
@@ -111,16 +112,7 @@ class MultiLabel(Task):
         }
 
     def files(self, found: Found, report: dict[str, Any], listing: Listing) -> dict[str, str | bytes]:
-        head = [f"{kind} {name}" for name in self.names for kind in ("true", "probability")]
-        files = listing.files or [""] * len(found)
-        rows = [
-            [int(i), file, float(loss), *(v for pair in zip(map(int, y), map(float, p), strict=True) for v in pair)]
-            for i, file, loss, y, p in zip(
-                listing.indices, files, found.values["loss"], found.target, found.values["probabilities"], strict=True
-            )
-        ]
-        table = [tuple(report["per_label"][0]), *(tuple(row.values()) for row in report["per_label"])]
         return {
-            "per_label.csv": csv_text(table),
-            "predictions.csv": csv_text([["index", "file", "loss", *head], *rows]),
+            "per_label.csv": records_csv(report["per_label"]),
+            "predictions.csv": answers_csv(found, listing, self.names, "probability", found.values["probabilities"]),
         }

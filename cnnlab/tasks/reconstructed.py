@@ -5,30 +5,27 @@ from typing import Any
 
 import numpy as np
 
-from cnnlab.metrics.predictions import csv_text
+from cnnlab.metrics.predictions import records_csv
 from cnnlab.metrics.reconstruction import psnr
+from cnnlab.metrics.undefined import plain
+from cnnlab.tasks.tables import examples_csv
 from cnnlab.tasks.task import Found, Listing
 
 
 def files(found: Found, report: dict[str, Any], listing: Listing, classes: tuple[str, ...]) -> dict[str, str | bytes]:
     """predictions.csv; per_class.csv where there are classes; codes.npz where the network has a code: "codes"
     [example, ...], "labels", "classes", "indices" and "files" of the examples."""
-    names, labels = listing.files or [""] * len(found), found.target[:, 0]
-    mse, normal = found.values["mse"], report.get("normal")
-    rows = []
-    for i, file, label, *figures in zip(
-        listing.indices, names, labels, found.values["loss"], mse, psnr(mse, report["peak"]), strict=True
-    ):
-        name = classes[label] if classes else ""
-        kind = [] if normal is None else [int(name not in normal)]
-        rows.append([int(i), file, name, *kind, *("" if np.isnan(value) else float(value) for value in figures)])
-    head = ["index", "file", "class", *([] if normal is None else ["anomaly"]), "loss", "mse", "psnr"]
-    written: dict[str, str | bytes] = {"predictions.csv": csv_text([head, *rows])}
+    labels, mse, normal = found.target[:, 0], found.values["mse"], report.get("normal")
+    columns: dict[str, list[Any]] = {"class": [classes[label] if classes else "" for label in labels]}
+    if normal is not None:
+        columns["anomaly"] = [int(name not in normal) for name in columns["class"]]
+    for name, figures in {"loss": found.values["loss"], "mse": mse, "psnr": psnr(mse, report["peak"])}.items():
+        columns[name] = [plain(value) for value in figures]
+    written: dict[str, str | bytes] = {"predictions.csv": examples_csv(listing, columns)}
     if report["per_class"]:
-        table = [tuple(report["per_class"][0]), *(tuple(row.values()) for row in report["per_class"])]
-        written["per_class.csv"] = csv_text(table)
+        written["per_class.csv"] = records_csv(report["per_class"])
     if "code" in found.values:
-        buffer = io.BytesIO()
+        names, buffer = listing.files or [""] * len(found), io.BytesIO()
         places: dict[str, Any] = {"indices": listing.indices, "files": np.array(names, str)}
         np.savez(buffer, codes=found.values["code"], labels=labels, classes=np.array(classes, str), **places)
         written["codes.npz"] = buffer.getvalue()

@@ -15,9 +15,10 @@ from cnnlab.layers.windows import show
 from cnnlab.losses.chosen import of_values
 from cnnlab.metrics import resampled
 from cnnlab.metrics.bootstrap import together
-from cnnlab.metrics.predictions import csv_text
+from cnnlab.metrics.predictions import records_csv
 from cnnlab.metrics.regression import regression_report
 from cnnlab.spec.losses import Loss
+from cnnlab.tasks.tables import answers_csv
 from cnnlab.tasks.task import Found, Listing, Outcome, Sums, Task, mean_loss, with_intervals
 
 OUTPUTS: dict[str, Callable[[Array], Array]] = {
@@ -135,16 +136,7 @@ class Regression(Task):
         }
 
     def files(self, found: Found, report: dict[str, Any], listing: Listing) -> dict[str, str | bytes]:
-        head = [f"{kind} {name}" for name in self.names for kind in ("true", "predicted")]
-        files = listing.files or [""] * len(found)
-        rows = [
-            [int(i), file, float(loss), *(v for pair in zip(map(float, y), map(float, p), strict=True) for v in pair)]
-            for i, file, loss, y, p in zip(
-                listing.indices, files, found.values["loss"], found.target, found.values["predicted"], strict=True
-            )
-        ]
-        table = [tuple(report["per_target"][0]), *(tuple(row.values()) for row in report["per_target"])]
         return {
-            "per_target.csv": csv_text(table),
-            "predictions.csv": csv_text([["index", "file", "loss", *head], *rows]),
+            "per_target.csv": records_csv(report["per_target"]),
+            "predictions.csv": answers_csv(found, listing, self.names, "predicted", found.values["predicted"]),
         }

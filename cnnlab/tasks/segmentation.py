@@ -17,9 +17,10 @@ from cnnlab.losses.divergence import kullback_leibler
 from cnnlab.metrics import resampled
 from cnnlab.metrics.bootstrap import together
 from cnnlab.metrics.confusion import confusion_csv
-from cnnlab.metrics.predictions import csv_text
+from cnnlab.metrics.predictions import records_csv
 from cnnlab.metrics.segmentation import IGNORED, segmentation_report
 from cnnlab.spec.losses import Loss
+from cnnlab.tasks.tables import examples_csv
 from cnnlab.tasks.task import Found, Listing, Outcome, Sums, Task, mean_loss, with_intervals
 
 
@@ -113,16 +114,13 @@ class Segmentation(Task):
         }
 
     def files(self, found: Found, report: dict[str, Any], listing: Listing) -> dict[str, str | bytes]:
-        files, rows = listing.files or [""] * len(found), []
         matrices = found.values["matrix"].astype(np.int64)
-        for i, file, loss, matrix in zip(listing.indices, files, found.values["loss"], matrices, strict=True):
-            one = segmentation_report(matrix, self.names) if matrix.sum() else dict.fromkeys(FIGURES)
-            rows.append([int(i), file, float(loss), *("" if one[name] is None else one[name] for name in FIGURES)])
-        table = [tuple(report["per_class"][0]), *(tuple(row.values()) for row in report["per_class"])]
+        reports = [segmentation_report(m, self.names) if m.sum() else dict.fromkeys(FIGURES) for m in matrices]
+        figures = {name: [one[name] for one in reports] for name in FIGURES}
         return {
-            "per_class.csv": csv_text(table),
+            "per_class.csv": records_csv(report["per_class"]),
             "confusion_matrix.csv": confusion_csv(report),
-            "predictions.csv": csv_text([["index", "file", "loss", *FIGURES], *rows]),
+            "predictions.csv": examples_csv(listing, {"loss": found.values["loss"].tolist(), **figures}),
         }
 
 

@@ -10,7 +10,7 @@ from sklearn import metrics as oracle
 from cnnlab.metrics import bootstrap, resampled
 from cnnlab.metrics.bootstrap import Interval, intervals, together
 from cnnlab.metrics.calibration import reliability
-from cnnlab.metrics.segmentation import pixel_matrices, segmentation_report
+from cnnlab.metrics.segmentation import segmentation_report
 
 RANDOM = np.random.default_rng(0)
 N, CLASSES, RESAMPLES = 30, 4, 25
@@ -101,7 +101,9 @@ def test_figures_of_labels():
 def test_figures_of_masks_draw_whole_examples():
     truth = RANDOM.integers(0, 2, (N, 4, 4)).astype(np.uint8)
     truth[:2] = 2  # a class of two examples
-    matrices = pixel_matrices(truth, np.where(RANDOM.random(truth.shape) < 0.8, truth, 0), 3)
+    predicted = np.where(RANDOM.random(truth.shape) < 0.8, truth, 0)
+    pairs = zip(truth, predicted, strict=True)
+    matrices = np.array([oracle.confusion_matrix(y.ravel(), z.ravel(), labels=range(3)) for y, z in pairs])
     found = resampled.masks(matrices)(WEIGHTS)
     for name in ("pixel_accuracy", "mean_iou", "mean_dice"):
         check(found[name], expected(lambda m, name=name: segmentation_report(m.sum(0), "abc")[name], matrices))
