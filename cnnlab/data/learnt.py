@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from cnnlab.data.dataset import Target
-from cnnlab.data.targets import UNKNOWN
 from cnnlab.errors import DataError
+from cnnlab.spec.data import UNKNOWN
 
 
 def kind_of(y: np.ndarray, size: tuple[int, ...]) -> str:

@@ -13,8 +13,8 @@ from cnnlab.data.geometry import Frame
 from cnnlab.data.images import DAMAGED, open_image
 from cnnlab.data.memory import check_fits, processors
 from cnnlab.data.progress import counted
-from cnnlab.data.targets import UNKNOWN
 from cnnlab.errors import DataError
+from cnnlab.spec.data import UNKNOWN
 
 
 class MaskKeys(Protocol):

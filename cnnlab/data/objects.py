@@ -5,8 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from cnnlab.data.dataset import Dataset
-
-IGNORED = 255
+from cnnlab.spec.data import UNKNOWN
 
 
 def object_sizes(dataset: Dataset, indices: np.ndarray) -> np.ndarray:
@@ -29,7 +28,7 @@ def _parts(mask: np.ndarray) -> Iterator[tuple[int, ...]]:
     from scipy import ndimage
 
     for name in np.unique(mask):
-        if name in (0, IGNORED):
+        if name in (0, UNKNOWN):
             continue
         labelled = np.zeros(mask.shape, np.int32)
         ndimage.label(mask == name, np.ones((3,) * mask.ndim), output=labelled)

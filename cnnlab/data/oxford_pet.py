@@ -13,9 +13,9 @@ from cnnlab.data.images import DAMAGED, open_image
 from cnnlab.data.load_images import load_images
 from cnnlab.data.memory import processors
 from cnnlab.data.progress import counted
-from cnnlab.data.targets import UNKNOWN
+from cnnlab.data.stored import StoredImages
 from cnnlab.errors import DataError
-from cnnlab.spec.data import OxfordPet
+from cnnlab.spec.data import UNKNOWN, OxfordPet
 
 SPLITS = {"train": "trainval.txt", "test": "test.txt"}
 SPECIES = ("cat", "dog")

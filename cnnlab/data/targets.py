@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cnnlab.errors import DataError
+from cnnlab.spec.data import UNKNOWN
 
 if TYPE_CHECKING:
     from cnnlab.data.dataset import Dataset, Target
     from cnnlab.data.geometry import Placed
-
-UNKNOWN = 255  # in a mask: nothing is said there
 
 
 def check_targets(dataset: "Dataset", where: str) -> None:

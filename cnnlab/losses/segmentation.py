@@ -1,7 +1,7 @@
 """Losses of a class per pixel: pure functions, one value per example; the caller reduces.
 
 Logits are [batch, *spatial, class] over one to three spatial axes, the mask [batch, *spatial] holds classes, and
-`IGNORED` where nothing is said: there is neither loss nor gradient. An example that says nothing at all costs 0.
+`UNKNOWN` where nothing is said: there is neither loss nor gradient. An example that says nothing at all costs 0.
 """
 
 import jax
@@ -10,8 +10,7 @@ from jax import Array
 from jaxtyping import Bool, Float, Int, UInt8
 
 from cnnlab.losses import classification
-
-IGNORED = 255
+from cnnlab.spec.data import UNKNOWN
 
 
 def cross_entropy(
@@ -65,8 +64,8 @@ def dice(
 def _read(
     mask: UInt8[Array, " batch *spatial"],
 ) -> tuple[Bool[Array, " batch *spatial"], Int[Array, " batch *spatial"]]:
-    """Where the mask says something, and what; 0 elsewhere, for `IGNORED` is no class to look up."""
-    counted = mask != IGNORED
+    """Where the mask says something, and what; 0 elsewhere, for `UNKNOWN` is no class to look up."""
+    counted = mask != UNKNOWN
     return counted, jnp.where(counted, mask, 0).astype(jnp.int32)
 
 

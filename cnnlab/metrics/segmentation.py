@@ -12,8 +12,7 @@ from jaxtyping import Float64, Int
 from cnnlab.errors import DataError
 from cnnlab.metrics.agreement import Counts, accuracy
 from cnnlab.metrics.undefined import mean_of_defined, plain, quotient
-
-IGNORED = 255
+from cnnlab.spec.data import UNKNOWN
 
 
 def intersection_over_union(counts: Counts) -> Float64[np.ndarray, "... class"]:
@@ -33,7 +32,7 @@ def segmentation_report(matrix: Int[np.ndarray, "classes classes"], classes: Seq
     Raises DataError where no pixel is left to count.
     """
     if matrix.sum() == 0:
-        raise DataError("no pixel has a class", hint=f"all of them are {IGNORED}, which says nothing")
+        raise DataError("no pixel has a class", hint=f"all of them are {UNKNOWN}, which says nothing")
     counts = Counts.of(matrix)
     overlap, similarity = intersection_over_union(counts), dice(counts)
     rows = zip(classes, overlap, similarity, matrix.sum(1).tolist(), strict=True)

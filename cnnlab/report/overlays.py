@@ -10,7 +10,7 @@ from cnnlab.report.style import QUIET, new_figure, png
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-SHOWN, NAMES_UP_TO, IGNORED = 6, 20, 255
+SHOWN, NAMES_UP_TO = 6, 20
 
 
 def overlays_png(shown: Mapping[str, np.ndarray], names: Sequence[str], split: str) -> bytes:

@@ -6,12 +6,12 @@ import numpy as np
 
 from cnnlab.report.preview import Previewed, View
 from cnnlab.report.style import INK, LINE, QUIET, Kind, new_figure, rendered
+from cnnlab.spec.data import UNKNOWN
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-UNKNOWN = 255  # of masks
 NAMES, CELL, GAP, LINES, HEAD, FOOT = 1.25, 1.25, 0.08, 0.24, 0.62, 0.35  # inches
 # Of classes: Okabe and Ito's (2008) without black, and three of Tol's; beyond ten they come again.
 COLOURS = (

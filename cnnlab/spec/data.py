@@ -21,6 +21,8 @@ from cnnlab.spec.types import (
     words_or,
 )
 
+UNKNOWN = 255  # in a mask: nothing is said there
+
 
 def _as_text(value: Any) -> Any:
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value

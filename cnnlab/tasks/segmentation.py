@@ -18,7 +18,8 @@ from cnnlab.metrics import resampled
 from cnnlab.metrics.bootstrap import together
 from cnnlab.metrics.confusion import confusion_csv
 from cnnlab.metrics.predictions import records_csv
-from cnnlab.metrics.segmentation import IGNORED, segmentation_report
+from cnnlab.metrics.segmentation import segmentation_report
+from cnnlab.spec.data import UNKNOWN
 from cnnlab.spec.losses import Loss
 from cnnlab.tasks.tables import examples_csv
 from cnnlab.tasks.task import Found, Listing, Outcome, Sums, Task, mean_loss, with_intervals
@@ -71,7 +72,7 @@ class Segmentation(Task):
 
     def added(self, sums: Sums, output: Any, y: Array, losses: Array, mask: Bool[Array, " batch"]) -> Sums:
         truth = centre(y, output.shape[1:-1])
-        counted = (truth != IGNORED) & mask.reshape(-1, *[1] * (truth.ndim - 1))
+        counted = (truth != UNKNOWN) & mask.reshape(-1, *[1] * (truth.ndim - 1))
         correct = (output.argmax(-1) == truth) & counted
         return {
             **super().added(sums, output, y, losses, mask),
@@ -85,7 +86,7 @@ class Segmentation(Task):
     def outcome(self, output: Array, x: Array, y: Array) -> Outcome:
         """Each example's confusion matrix over its positions, int32 [batch, true class, predicted class]."""
         truth, predicted = centre(y, output.shape[1:-1]), output.argmax(-1)
-        cells = jnp.where(truth == IGNORED, -1, truth.astype(jnp.int32) * self.outputs + predicted)
+        cells = jnp.where(truth == UNKNOWN, -1, truth.astype(jnp.int32) * self.outputs + predicted)
         flat = cells.reshape(len(cells), -1)
         matrices = jax.vmap(lambda row: jnp.zeros(self.outputs**2, jnp.int32).at[row].add(row >= 0))(flat)
         values = {"matrix": matrices.reshape(-1, self.outputs, self.outputs), "loss": self.objective(output, x, y)[0]}

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import scipy.special
 
-from cnnlab.losses.segmentation import IGNORED, cross_entropy, dice, focal
+from cnnlab.losses.segmentation import cross_entropy, dice, focal
+from cnnlab.spec.data import UNKNOWN
 from tests.losses.slopes import slopes
 
 RANDOM = np.random.default_rng(0)
@@ -18,8 +19,8 @@ def example(*space: int) -> tuple[np.ndarray, np.ndarray]:
     """Logits and a mask with some of it ignored; the last example says nothing."""
     logits = RANDOM.normal(0, 2, (3, *space, CLASSES)).astype(np.float32)
     mask = RANDOM.integers(0, CLASSES, (3, *space)).astype(np.uint8)
-    mask[RANDOM.random(mask.shape) < 0.3] = IGNORED
-    mask[-1] = IGNORED
+    mask[RANDOM.random(mask.shape) < 0.3] = UNKNOWN
+    mask[-1] = UNKNOWN
     return logits, mask
 
 
@@ -30,7 +31,7 @@ def by_pixel(logits: np.ndarray, mask: np.ndarray, gamma: float, weights: np.nda
         found = [
             -weights[truth[place]] * (1 - q[truth[place]]) ** gamma * np.log(q[truth[place]])
             for place in np.ndindex(truth.shape)
-            if truth[place] != IGNORED
+            if truth[place] != UNKNOWN
             for q in [probabilities[place]]
         ]
         losses.append(np.mean(found) if found else 0.0)
@@ -40,7 +41,7 @@ def by_pixel(logits: np.ndarray, mask: np.ndarray, gamma: float, weights: np.nda
 def dice_by_class(logits: np.ndarray, mask: np.ndarray, smoothing: float) -> np.ndarray:
     losses = []
     for probabilities, truth in zip(scipy.special.softmax(logits.astype(np.float64), axis=-1), mask, strict=True):
-        said = truth != IGNORED
+        said = truth != UNKNOWN
         quotients = []
         for k in range(CLASSES):
             p, g = probabilities[said][:, k], (truth[said] == k).astype(float)
@@ -74,7 +75,7 @@ def test_slopes_are_those_of_the_loop_and_nothing_flows_where_nothing_is_said(lo
     logits, mask = example(2, 3)
     gradient = np.asarray(jax.grad(lambda x: loss(x, jnp.asarray(mask)).sum())(jnp.asarray(logits)))
     np.testing.assert_allclose(gradient, slopes(lambda x: expected(x, mask), logits), rtol=1e-4, atol=1e-5)
-    assert (gradient[mask == IGNORED] == 0).all()
+    assert (gradient[mask == UNKNOWN] == 0).all()
 
 
 @pytest.mark.parametrize("loss", [cross_entropy, focal, dice])

@@ -11,8 +11,9 @@ from jax import Array
 from cnnlab.data.augment.boxes import clipped, moved
 from cnnlab.data.augment.crop import crop_at
 from cnnlab.data.augment.resample import grid, linear, nearest
-from cnnlab.data.augment.sample import UNKNOWN, Sample, along, between, integers, uniform
+from cnnlab.data.augment.sample import Sample, along, between, integers, uniform
 from cnnlab.spec.augment import Augmentation
+from cnnlab.spec.data import UNKNOWN
 
 WORDS = ("shift", "rotate", "flip", "scale", "shear")
 FLIPPED = {"horizontal": (-1,), "vertical": (-2,), "both": (-1, -2)}  # spatial axes

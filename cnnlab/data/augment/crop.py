@@ -8,8 +8,9 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from cnnlab.data.augment.boxes import clipped
-from cnnlab.data.augment.sample import UNKNOWN, Sample, between, integers, uniform
+from cnnlab.data.augment.sample import Sample, between, integers, uniform
 from cnnlab.spec.augment import RandomResizedCrop
+from cnnlab.spec.data import UNKNOWN
 
 ATTEMPTS = 10  # at a window that lies inside, as torchvision has it
 

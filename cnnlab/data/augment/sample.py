@@ -7,8 +7,6 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array, random
 
-UNKNOWN = 255  # of a mask: nothing is said here
-
 _STREAM = np.uint32(2**32 - 1)  # a step of training folds in its number, which never gets so high
 
 

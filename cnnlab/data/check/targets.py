@@ -6,8 +6,7 @@ import numpy as np
 
 from cnnlab.data.check.findings import Finding
 from cnnlab.data.dataset import Dataset, Target
-
-UNSAID = 255  # of a mask: nothing is said there
+from cnnlab.spec.data import UNKNOWN
 
 
 def wrong_targets(dataset: Dataset, size: tuple[int, ...]) -> Iterator[Finding]:
@@ -37,7 +36,7 @@ def _masks(dataset: Dataset, target: Target, size: tuple[int, ...]) -> Iterator[
         yield Finding("mask_size", what=f"masks are {shapes[0]}, and images {shapes[1]}")
     classes = len(target.names)
     for i, mask in enumerate(target.values):
-        strange = [number for number in np.unique(mask).tolist() if number >= classes and number != UNSAID]
+        strange = [number for number in np.unique(mask).tolist() if number >= classes and number != UNKNOWN]
         if strange:
             words = f"the mask holds {strange[0]}, and classes go from 0 to {classes - 1}"
             yield Finding("mask_id", dataset.name(i), what=words)
