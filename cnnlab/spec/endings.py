@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from cnnlab.spec.data import ArraySource, Csv, ImageFolder, NoData
 from cnnlab.spec.generators import Function
 from cnnlab.spec.losses import Loss, Sum, default_loss, misfits
+from cnnlab.spec.records import HuggingFace, RecordSource
 from cnnlab.spec.schema import Experiment, LayersModel
 from cnnlab.spec.tasks import HeadsTask, RegressionTask
 from cnnlab.spec.yaml import Path
@@ -70,7 +71,7 @@ def likely_task(experiment: Experiment) -> str | None:
     data = experiment.data
     if isinstance(data, ArraySource):
         return _OF_TARGET.get(data.target or "")
-    if isinstance(data, NoData):
+    if isinstance(data, NoData | RecordSource | HuggingFace):
         return None
     if isinstance(data, Function):
         return "regression"

@@ -126,6 +126,8 @@ def test_each_contradiction_names_both_settings(refused_at, text, sentence):
         "data: {source: digits, normalize: false}\nmodel: {layers: [dense: 64, sigmoid]}\ntask: reconstruction",
         "data: {source: npz, path: a}\nmodel: {layers: [dense: 3, softmax]}",
         "data: {source: function}\nmodel: {layers: [dense: 1, sigmoid]}",
+        "data: {source: huggingface, path: a}\nmodel: {layers: [dense: 1, sigmoid]}",
+        "data: {source: tfrecord, path: a}\nmodel: {layers: [dense: 1, sigmoid]}\nloss: huber",
         "data: {source: csv, path: a, features: [a], values: b}\nmodel: {layers: [dense: 1, sigmoid]}",
         "model: {layers: [dense: 1, sigmoid]}\ntask: {name: regression, output: tanh}",
     ],
