@@ -115,7 +115,8 @@ def cases(draw: st.DrawFn, groups_of: tuple[int, ...] = (1, 1, 1, 2, 3, 8, 17)) 
     channels, features = (
         (1, draw(st.sampled_from((1, 1, 2)))) if depthwise else (draw(st.integers(1, 20)), draw(st.integers(1, 20)))
     )
-    window, stride, dilation = per_axis(1, 5), per_axis(1, 3), per_axis(1, 2)
+    # Of volumes smaller windows: a formula has a term for each of its positions.
+    window, stride, dilation = per_axis(1, 5 if axes < 3 else 3), per_axis(1, 3), per_axis(1, 2)
     reach = [d * (k - 1) + 1 for k, d in zip(window, dilation, strict=True)]
     padding = tuple((draw(st.integers(0, r - 1)), draw(st.integers(0, r - 1))) for r in reach)
     space = tuple(max(n, r - a - b, 1) for n, r, (a, b) in zip(per_axis(1, LONGEST[axes]), reach, padding, strict=True))
@@ -181,7 +182,7 @@ def test_a_map_smaller_than_its_window_is_the_kernel_s_too(side):
 
 @pytest.mark.slow
 @given(cases())
-@settings(max_examples=500, **QUICK)
+@settings(max_examples=300, **QUICK)
 def test_many_convolutions_and_their_gradients_agree_with_numpy(case):
     arrays = case.arrays()
     found = case.with_gradients()(*arrays)

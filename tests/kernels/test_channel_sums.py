@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 from cnnlab.kernels import lowering
 from cnnlab.kernels.channel_sums import mean_over_space, weighed
-from tests.kernels.conftest import printed
 
 pytestmark = pytest.mark.usefixtures("in_use")
 TARGET = "custom_call @cnnlab_channel_sums"
@@ -110,29 +109,3 @@ def test_inside_a_shard_map_it_is_the_plain_form():
     found = jax.jit(jax.shard_map(gate, mesh=mesh, in_specs=(cut,) * 4, out_specs=(cut,) * 4))(*operands)
     for a, b in zip(found, oracle(*operands), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
-
-
-SCRIPT = """
-import hashlib, jax, jax.numpy as jnp, numpy as np
-from cnnlab import kernels
-assert kernels.enable().in_use
-from cnnlab.kernels.average_pool import average_pool
-from cnnlab.kernels.channel_sums import mean_over_space, weighed
-
-random, digest = np.random.default_rng(0), hashlib.sha256()
-def all_three(x, w):
-    return weighed(x, w), mean_over_space(x), average_pool(x, (3, 2), (2, 2), ((1, 1), (0, 1)))
-def run(x, w):
-    made, pull = jax.vjp(all_three, x, w)
-    return *made, *pull(made)
-for shape in ((1, 150, 200, 40), (7, 60, 61, 24), (3, 90, 90, 17)):
-    x, w = (jnp.asarray(random.normal(size=s), jnp.float32) for s in (shape, (shape[0], shape[-1])))
-    for array in jax.jit(run)(x, w):
-        digest.update(np.asarray(array).tobytes())
-print(digest.hexdigest())
-"""
-
-
-def test_any_number_of_threads_makes_the_same_bits():
-    found = {printed(SCRIPT, NPROC=threads) for threads in ("1", "2", "5")}
-    assert len(found) == 1

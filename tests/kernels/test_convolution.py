@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 from cnnlab.kernels.batch_norm import ACTIVATIONS
 from cnnlab.kernels.convolution import Windows, convolution
-from tests.kernels.conftest import printed
 from tests.kernels.test_agreement import EXACT_ENOUGH, LARGE, Case, cases, error, show
 
 TARGET = "custom_call @cnnlab_convolution_after"
@@ -111,37 +110,3 @@ def test_what_jax_makes_of_it(in_use):
     assert error(mapped[1], run(*operands)) < 1e-6
     with jax.disable_jit():
         assert error(function(SMALL, "swish", True)(*operands), run(*operands)) < 1e-6
-
-
-# On several devices, and with other numbers of threads.
-SCRIPT = """
-import jax, jax.numpy as jnp, numpy as np
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
-from cnnlab import kernels
-assert kernels.enable().in_use
-from tests.kernels.test_convolution import LARGE, TARGET, arrays, error, function, oracle
-
-taken, worst = 0, 0.0
-for case in LARGE[:7]:
-    operands = arrays(case)
-    expected = oracle(case, "relu", True, *operands)
-    if jax.device_count() > 1:
-        over = NamedSharding(Mesh(jax.devices(), "i"), PartitionSpec("i" if case.batch % 2 == 0 else None))
-        operands = (jax.device_put(operands[0], over), *operands[1:])
-    lowered = function(case, "relu", True).lower(*operands)
-    taken += lowered.as_text().count(TARGET)
-    worst = max(worst, error(lowered.compile()(*operands), expected))
-print(taken, worst)
-"""
-
-
-@pytest.mark.parametrize(
-    ("changed", "taken"),
-    [({"NPROC": "5"}, 7), ({"NPROC": "1"}, 7), ({"XLA_FLAGS": "--xla_force_host_platform_device_count=2"}, 0)],
-    ids=str,
-)
-@pytest.mark.usefixtures("in_use")
-def test_threads_and_devices(changed, taken):
-    found, worst = printed(SCRIPT, **changed).split()
-    assert int(found) == taken
-    assert float(worst) < EXACT_ENOUGH

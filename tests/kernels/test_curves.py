@@ -1,6 +1,6 @@
 """Whole training curves: with the kernels they stay as near to float64 as float64 stays to itself, slightly moved."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -27,13 +27,17 @@ def data() -> tuple[np.ndarray, np.ndarray]:
     return x, y
 
 
-def curve(network: str, dtype: Any, moved: float = 0.0, seed: int = 0) -> np.ndarray:
-    """The loss of each step of gradient descent with momentum; before each, weights move by so much, relatively."""
-    model = MODELS[network]((SIDE, SIDE, 3), 4, init=Initializer(0))
+class Descent(NamedTuple):
+    """Gradient descent with momentum: (parameters, statistics, speed, images, labels) to the next, and the loss."""
+
+    step: Any
+    params: Any
+    stats: Any
+
+
+def descent(dtype: Any) -> Descent:
+    model = MODELS["resnet20"]((SIDE, SIDE, 3), 4, init=Initializer(0))
     graph, params, stats = split(model)
-    random = np.random.default_rng(seed)
-    params = jax.tree.map(lambda p: jnp.asarray(p, dtype), params)
-    stats = jax.tree.map(lambda s: jnp.asarray(s, dtype), stats)
 
     def loss(params: Any, stats: Any, x: jax.Array, y: jax.Array) -> tuple[jax.Array, Any]:
         model = nnx.merge(graph, params, stats)
@@ -47,6 +51,13 @@ def curve(network: str, dtype: Any, moved: float = 0.0, seed: int = 0) -> np.nda
         speed = jax.tree.map(lambda v, g: 0.9 * v + g, speed, gradient)
         return jax.tree.map(lambda p, v: p - 0.02 * v, params, speed), stats, speed, value
 
+    params, stats = jax.tree.map(lambda leaf: jnp.asarray(leaf, dtype), (params, stats))
+    return Descent(step, params, stats)
+
+
+def curve(of: Descent, dtype: Any, moved: float = 0.0, seed: int = 0) -> np.ndarray:
+    """The loss of each step; before each, weights move by so much, relatively."""
+    random, step, params, stats = np.random.default_rng(seed), *of
     speed, losses = jax.tree.map(jnp.zeros_like, params), []
     for x, y in zip(*data(), strict=True):
         if moved:
@@ -64,11 +75,11 @@ def furthest(curves: list[np.ndarray], exact: np.ndarray) -> np.ndarray:
 @pytest.mark.slow
 @pytest.mark.usefixtures("in_use")
 def test_a_curve_is_as_near_to_float64_as_float64_moved_by_rounding() -> None:
-    network = "resnet20"
     with jax.enable_x64(True):
-        exact = curve(network, jnp.float64)
-        moved = furthest([curve(network, jnp.float64, MOVED, seed) for seed in (1, 2, 3)], exact)
-    kernels = furthest([curve(network, jnp.float32)], exact)
+        double = descent(jnp.float64)
+        exact = curve(double, jnp.float64)
+        moved = furthest([curve(double, jnp.float64, MOVED, seed) for seed in (1, 2, 3)], exact)
+    kernels = furthest([curve(descent(jnp.float32), jnp.float32)], exact)
     assert exact[-5:].mean() < 0.8 * exact[:5].mean()  # it learns
     # A network turns over at a ReLU now and then, a step earlier in one curve than in another.
     assert (kernels <= 3 * moved + 1e-6).all()

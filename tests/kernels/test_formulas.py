@@ -51,13 +51,13 @@ def check(case: Case, dtype: str, bound: float) -> None:
 
 
 @given(with_formula)
-@settings(max_examples=15, **QUICK)
+@settings(max_examples=10, **QUICK)
 def test_values_and_gradients_agree_with_numpy(case):
     check(case, "float32", 1e-6)
 
 
 @given(with_formula)
-@settings(max_examples=10, **QUICK)
+@settings(max_examples=6, **QUICK)
 def test_double_precision_stays_double(case):
     with jax.enable_x64(True):
         check(case, "float64", 1e-14)
@@ -71,7 +71,7 @@ def test_bfloat16_agrees_to_its_own_precision(case):
 
 @pytest.mark.slow
 @given(with_formula, st.sampled_from([("float32", 1e-6), ("float64", 1e-14), ("bfloat16", 2**-8)]))
-@settings(max_examples=300, **QUICK)
+@settings(max_examples=100, **QUICK)
 def test_many_values_and_gradients_agree_with_numpy(case, precision):
     with jax.enable_x64(precision[0] == "float64"):
         check(case, *precision)

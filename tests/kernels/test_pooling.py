@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from cnnlab.kernels import lowering, pooling
 from cnnlab.layers.pool import MaxPool
-from tests.kernels.conftest import printed
 
 pytestmark = pytest.mark.usefixtures("pools")
 AXIS = st.tuples(st.integers(1, 9), st.integers(1, 4), st.integers(1, 3), st.integers(0, 3), st.integers(0, 3))
@@ -260,31 +259,3 @@ def test_the_layer_asks_for_what_is_fast():
             assert primitive in str(jax.make_jaxpr(lambda x: MaxPool(2, axes=2)(x))(x))
             assert pooling.reduce_window_is_fast(np.dtype("float32")) is on
     assert not pooling.reduce_window_is_fast(np.dtype("float64"))
-
-
-# Fewer examples than threads, as many, and more, large enough to be cut.
-SCRIPT = """
-import hashlib, jax, jax.numpy as jnp, numpy as np
-from cnnlab import kernels
-from cnnlab.kernels import build, pooling
-assert kernels.enable().in_use
-pooling.install(build.load())
-from cnnlab.layers.pool import MaxPool
-
-random, digest = np.random.default_rng(0), hashlib.sha256()
-for shape, window, stride, padding in (
-    ((1, 61, 50, 40), 3, 2, 1), ((7, 30, 31, 24), 2, 2, 0), ((1, 20, 20, 20, 30), 3, 2, 1), ((3, 500, 99), 5, 1, 2),
-    ((2, 9, 90, 100), 3, 3, 1),
-):
-    layer = MaxPool(window, axes=len(shape) - 2, stride=stride, padding=padding)
-    x = jnp.asarray(random.integers(0, 50, shape), jnp.float32)
-    dy = jnp.asarray(random.normal(size=jax.eval_shape(layer, x).shape), jnp.float32)
-    for array in jax.jit(lambda x, dy: (layer(x), jax.vjp(layer, x)[1](dy)[0]))(x, dy):
-        digest.update(np.asarray(array).tobytes())
-print(digest.hexdigest())
-"""
-
-
-def test_any_number_of_threads_makes_the_same_bits():
-    found = {printed(SCRIPT, NPROC=threads) for threads in ("1", "2", "5")}
-    assert len(found) == 1
