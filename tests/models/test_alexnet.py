@@ -83,23 +83,6 @@ def test_only_images_are_taken(shape, sentence):
 # ---------------------------------------------------------------- options
 
 
-def computation(**options) -> str:
-    """What a training pass computes, parameters as inputs: two networks of one text are the same."""
-    graph, params, stats = split(alexnet(SMALL, 3, init=Initializer(), **options))
-
-    def forward(params, stats, x):
-        return nnx.merge(graph, params, stats)(x, Mode(True, jax.random.key(0)))
-
-    return str(jax.make_jaxpr(forward)(params, stats, jnp.zeros((2, *SMALL))))
-
-
-def test_no_option_is_ignored():
-    default = computation()
-    assert default == computation(activation="relu", normalization="none", dropout=0.5, hidden=4096)
-    changed = ({"activation": "tanh"}, {"normalization": "batch"}, {"dropout": 0.25}, {"dropout": 0.0}, {"hidden": 8})
-    assert len({default, *(computation(**options) for options in changed)}) == 6
-
-
 def test_a_normalisation_replaces_the_bias_of_its_convolution():
     channels = 64 + 192 + 384 + 256 + 256
     for normalization in ("batch", "group", "instance", "layer"):

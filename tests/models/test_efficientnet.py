@@ -88,11 +88,6 @@ def test_the_factors_of_every_size_give_torchvision_s_parameters(name, count):
     assert counted(SCALES[name].width, SCALES[name].depth) == count
 
 
-@pytest.mark.parametrize(("name", "count"), [("efficientnet_b0", 5_288_548), ("efficientnet_b7", 66_347_960)])
-def test_parameters_are_torchvision_s(name, count):
-    assert parameters(NETWORKS[name]((224, 224, 3), 1000, init=Initializer())) == count
-
-
 def test_b0_is_table_1():
     of = maps(NETWORKS["efficientnet_b0"]((224, 224, 3), 1000, init=Initializer()), (224, 224, 3))
     sides = (112, 56, 28, 14, 14, 7, 7)
@@ -228,31 +223,10 @@ def computation(model: nnx.Module, input_shape: tuple[int, ...]) -> str:
     return re.sub("0x[0-9a-f]+", "", str(jax.make_jaxpr(forward)(state, example, jax.random.key(0))))
 
 
-@pytest.mark.parametrize(
-    ("option", "value"),
-    [
-        ("coefficient", -6.0),
-        ("activation", "relu"),
-        ("normalization", "group"),
-        ("normalization", "none"),
-        ("dropout", 0.3),
-        ("stochastic_depth", 0.5),
-    ],
-)
-def test_every_option_changes_the_computation(option, value):
-    shape = (8, 1)
-    default = computation(net(shape, coefficient=-5.0), shape)
-    assert default != computation(net(shape, **{"coefficient": -5.0, option: value}), shape)
-
-
-@pytest.mark.parametrize("part", ["stage3", pytest.param("all", marks=pytest.mark.slow)])
-def test_gradients_reach_every_parameter(part):
-    """Of a stage of two blocks, the second of which adds its input; and of a whole network."""
-    if part == "all":
-        model, channels = net((64, 2), seed=0), 2
-    else:
-        model = net((16, 2), coefficient=-3.0, seed=0).stage3
-        channels = model.block0.body.expand.conv.kernel.shape[-2]
+def test_gradients_reach_every_parameter():
+    """Of a stage of two blocks, the second of which adds its input."""
+    model = net((16, 2), coefficient=-3.0, seed=0).stage3
+    channels = model.block0.body.expand.conv.kernel.shape[-2]
     graph, params, stats = split(model)
     images = jnp.asarray(np.random.default_rng(0).standard_normal((4, 64, channels)), jnp.float32)
 

@@ -216,20 +216,12 @@ MULTIPLY_ADDS = {
     "efficientnet_b0": (224, 0.386),
 }
 MORE_MULTIPLY_ADDS = {
-    "vgg11": (224, 7.609),
     "vgg13_bn": (224, 11.308),
     "vgg19": (224, 19.632),
     "resnet34": (224, 3.664),
-    "resnet101": (224, 7.801),
     "resnet152": (224, 11.514),
     "resnext101_32x8d": (224, 16.414),
-    "resnext101_64x4d": (224, 15.460),
-    "efficientnet_b1": (240, 0.687),
-    "efficientnet_b2": (288, 1.088),
     "efficientnet_b3": (300, 1.827),
-    "efficientnet_b4": (380, 4.394),
-    "efficientnet_b5": (456, 10.266),
-    "efficientnet_b6": (528, 19.068),
     "efficientnet_b7": (600, 37.746),
 }
 

@@ -88,23 +88,6 @@ def test_a_vector_is_refused():
     assert str(caught.value) == "needs a map with spatial axes, and gets a vector of 64"
 
 
-def computation(**options) -> str:
-    """What a training pass computes, parameters as inputs: two networks of one text are the same."""
-    graph, params, stats = split(network_in_network(SMALL, 3, init=Initializer(), **options))
-
-    def forward(params, stats, x):
-        return nnx.merge(graph, params, stats)(x, Mode(True, jax.random.key(0)))
-
-    return str(jax.make_jaxpr(forward)(params, stats, jnp.zeros((2, *SMALL))))
-
-
-def test_no_option_is_ignored():
-    default = computation()
-    assert default == computation(activation="relu", normalization="none", dropout=0.5)
-    changed = ({"activation": "tanh"}, {"normalization": "batch"}, {"dropout": 0.25}, {"dropout": 0.0})
-    assert len({default, *(computation(**options) for options in changed)}) == 5
-
-
 @pytest.mark.parametrize("normalization", ["none", "batch"])
 def test_it_learns_in_every_parameter_and_draws_its_dropout_anew(normalization):
     model = network_in_network((16, 2), 3, normalization=normalization, init=Initializer(0))

@@ -29,7 +29,7 @@ LAYERS = """
     - residual:
         body: [batch_norm, relu, conv: {features: 4, kernel: 3}, spatial_dropout: 0.2, stochastic_depth: 0.3]
     - branches: [[conv: {features: 3, kernel: 1}, batch_norm], [conv: {features: 2, kernel: 3}, dropout: 0.4]]
-    - repeat: {times: 3, layers: [conv: {features: 5, kernel: 3}, batch_norm, tanh]}
+    - repeat: {times: 2, layers: [conv: {features: 5, kernel: 3}, batch_norm, tanh]}
     - crop_concat: [repeat: {times: 1, layers: [conv: {features: 5, kernel: 3}, relu]}]
     - flatten
     - dense: classes
@@ -76,7 +76,7 @@ def both(model: nnx.Module, shape: tuple[int, ...]) -> list[Any]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["resnet v1", "resnet v2", "unet"])
+@pytest.mark.parametrize("name", ["resnet v1", "unet"])
 def test_values_gradients_statistics_and_draws_are_the_same(name):
     both(PUBLISHED[name][0]((8, 8, 2), 3, init=Initializer(0)), (2, 8, 8, 2))
 

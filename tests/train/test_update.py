@@ -19,7 +19,6 @@ PLATEAU = "optimizer.learning_rate={schedule: plateau, peak: 0.01, patience: 1, 
 EACH = {
     "accumulate": ["optimizer.accumulate=3"],
     "average and plateau": ["train.average={from_epoch: 1}", PLATEAU],
-    "lookahead": ["optimizer.lookahead={steps: 3}"],
     "all": ["optimizer.accumulate=3", "train.average={decay: 0.9}", "optimizer.lookahead={steps: 2}", PLATEAU],
 }
 
