@@ -15,6 +15,7 @@ from jaxtyping import install_import_hook
 # Shapes in annotations are checked while the tests run.
 install_import_hook(["cnnlab.layers", "cnnlab.losses", "cnnlab.models", "cnnlab.tasks"], "beartype.beartype")
 
+import shutil
 import sys
 from collections.abc import Callable
 from typing import NamedTuple
@@ -72,19 +73,49 @@ train: {epochs: 4, checkpoint_every: 1}
 """
 
 
+def write_small(folder: Path) -> Path:
+    """Writes the data and the spec of `small`."""
+    random = np.random.default_rng(0)
+    y = np.arange(90) % 3
+    x = random.integers(0, 120, (90, 6, 6), dtype=np.uint8)
+    for example, label in zip(x, y, strict=True):
+        example[2 * label : 2 * label + 2] += 100
+    np.savez(folder / "small.npz", x=x, y=y, classes=np.array(["top", "middle", "bottom"]))
+    spec = folder / "small.yaml"
+    spec.write_text(SPEC)
+    return spec
+
+
 @pytest.fixture
 def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A spec in an otherwise empty current directory: 90 images of 6x6 pixels in three classes.
 
     36 of the 54 training images make two whole batches of 16, so that the last of four steps is padded.
     """
-    random = np.random.default_rng(0)
-    y = np.arange(90) % 3
-    x = random.integers(0, 120, (90, 6, 6), dtype=np.uint8)
-    for example, label in zip(x, y, strict=True):
-        example[2 * label : 2 * label + 2] += 100
-    np.savez(tmp_path / "small.npz", x=x, y=y, classes=np.array(["top", "middle", "bottom"]))
-    spec = tmp_path / "small.yaml"
-    spec.write_text(SPEC)
     monkeypatch.chdir(tmp_path)
-    return spec
+    return write_small(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def trained_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with `small`, trained into runs/small."""
+    from cnnlab.cli import main
+
+    folder = tmp_path_factory.mktemp("trained")
+    spec = write_small(folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setattr(sys, "argv", ["cnnlab", "train", str(spec), "--quiet"])
+        with pytest.raises(SystemExit) as ended:
+            main()
+    assert not ended.value.code
+    return folder
+
+
+@pytest.fixture
+def uninterrupted(small: Path, trained_once: Path) -> Path:
+    """What training `small` leaves, in "whole" in the current directory."""
+    shutil.copytree(trained_once / "runs/small", "whole")
+    resolved = Path("whole/resolved.yaml")
+    resolved.write_text(resolved.read_text().replace(str(trained_once), str(small.parent)))
+    return Path("whole")

@@ -28,14 +28,13 @@ def test_the_gradient_of_a_spec_and_its_picture(small, cnnlab):
     assert "effective" not in json.loads(cnnlab("receptive-field", small, "--json").out)
 
 
-def test_a_run_s_gradient_before_and_after_training(small, cnnlab):
-    assert cnnlab("train", small, "train.epochs=1", "--run", "run", "--quiet").code == 0
-    ended = cnnlab("receptive-field", "run", "--effective", 4, "--plot", "change.svg")
+def test_a_run_s_gradient_before_and_after_training(uninterrupted, cnnlab):
+    ended = cnnlab("receptive-field", uninterrupted, "--effective", 4, "--plot", "change.svg")
     assert ended.code == 0, ended.err
     assert "initially, sigma" in ended.out
     assert "trained, sigma" in ended.out
     assert "<svg" in Path("change.svg").read_text()
-    document = json.loads(cnnlab("receptive-field", "run", "--effective", 4, "--json").out)
+    document = json.loads(cnnlab("receptive-field", uninterrupted, "--effective", 4, "--json").out)
     assert set(document["effective"]) >= {"initial", "trained", "sigma_ratio"}
 
 

@@ -147,13 +147,11 @@ def test_what_is_not_there_is_told_in_a_sentence(net, cnnlab, options, message):
 
 
 def test_training_says_once_what_the_field_does_not_cover(small, cnnlab):
-    assert "does not cover" not in cnnlab("train", small, "train.epochs=1", "--run", "flat").err  # its head sees all
     pooled = "model.layers=[{conv: {features: 4, kernel: 3}}, {max_pool: 2}, global_avg_pool, {dense: classes}]"
     ended = cnnlab("train", small, "train.epochs=1", pooled)
     assert ended.code == 0
     assert ended.err.count("the field of 4 px does not cover the image of 6 px") == 1
     assert json.loads(Path("runs/small/model.json").read_text())["receptive_field"]["narrowest"] == [4, 4]
-    assert "does not cover" not in cnnlab("train", small, "--quiet", "train.epochs=1", pooled).err
 
 
 def test_check_without_and_with_data(net, cnnlab, small):

@@ -121,10 +121,9 @@ def test_overrides_go_to_the_resolved_spec_and_the_command_line_to_the_environme
     assert command[1:] == ["train", str(small), "train.epochs=1", "optimizer.learning_rate.peak=0.02", "--quiet"]
 
 
-def test_a_split_that_is_not_there_is_named(small, cnnlab):
-    assert cnnlab("train", small, "train.epochs=1", "--quiet").code == 0
-    ended = cnnlab("eval", "runs/small", "--split", "tets")
-    expected = "runs/small: the run has no split 'tets'; did you mean 'test'?\n"
+def test_a_split_that_is_not_there_is_named(uninterrupted, cnnlab):
+    ended = cnnlab("eval", uninterrupted, "--split", "tets")
+    expected = "whole: the run has no split 'tets'; did you mean 'test'?\n"
     assert (ended.code, ended.out, ended.err) == (2, "", expected)
 
 

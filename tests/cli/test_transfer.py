@@ -33,7 +33,7 @@ FILE, RUN = "model.weights=exported.safetensors", "model.weights=runs/source"
 
 @pytest.fixture(scope="module")
 def stored(tmp_path_factory) -> Path:
-    """A run of three classes on 6x6 pixels, its weights as a file, and data of four classes on 9x9 pixels."""
+    """A run of three classes on 6x6 pixels, its weights as a file, data of four classes on 9x9 pixels, trained too."""
     folder = tmp_path_factory.mktemp("stored")
     write_images(folder / "small.npz", 3, 6)
     write_images(folder / "other.npz", 4, 9)
@@ -43,6 +43,7 @@ def stored(tmp_path_factory) -> Path:
         patch.chdir(folder)
         well("train", "source.yaml", "--quiet")
         well("export-weights", "runs/source", "-o", "exported.safetensors")
+        well("train", "target.yaml", "--run", "trained", "--quiet")
     return folder
 
 
@@ -51,6 +52,8 @@ def folder(stored, tmp_path, monkeypatch) -> Path:
     """A copy of it, the current directory."""
     shutil.copytree(stored, tmp_path / "work")
     monkeypatch.chdir(tmp_path / "work")
+    resolved = Path("trained/resolved.yaml")
+    resolved.write_text(resolved.read_text().replace(str(stored), str(tmp_path / "work")))
     return tmp_path / "work"
 
 
@@ -146,14 +149,13 @@ def test_a_run_ends_with_the_frozen_weights_it_began_with(folder, cnnlab, weight
 
 def test_the_preprocessing_of_the_weights_is_that_of_the_run(folder, cnnlab):
     source = json.loads(Path("runs/source/data.json").read_text())
-    assert cnnlab("train", "target.yaml", "--quiet").code == 0
-    run = json.loads(Path("runs/target/data.json").read_text())
+    run = json.loads(Path("trained/data.json").read_text())
     assert run["normalization"] == source["normalization"]
     assert (run["input_shape"], run["classes"]) == ([6, 6, 1], ["0", "1", "2", "3"])
-    resolved = load(Path("runs/target/resolved.yaml"))
+    resolved = load(Path("trained/resolved.yaml"))
     assert resolved.data.resize == 6
     assert resolved.model.weights == str(folder / "exported.safetensors")
-    model = json.loads(Path("runs/target/model.json").read_text())
+    model = json.loads(Path("trained/model.json").read_text())
     assert model["trained_parameters"] == HEAD
     assert model["weights"] == checkpoint.sha256(Path("exported.safetensors"))
     assert cnnlab("train", "target.yaml", "data.normalize=false", "--run", "plain", "--quiet").code == 0
@@ -163,15 +165,14 @@ def test_the_preprocessing_of_the_weights_is_that_of_the_run(folder, cnnlab):
 
 
 def test_a_finished_run_needs_the_weights_no_more_and_its_resolved_spec_repeats_it(folder, cnnlab):
-    assert cnnlab("train", "target.yaml", "--run", "run", "--quiet").code == 0
-    assert cnnlab("train", "run/resolved.yaml", "--run", "again", "--quiet").code == 0
-    assert results(Path("again")) == results(Path("run"))
-    assert cnnlab("train", "target.yaml", "--run", "run", "--resume", "--quiet").code == 0
-    assert results(Path("again")) == results(Path("run"))
+    assert cnnlab("train", "trained/resolved.yaml", "--run", "again", "--quiet").code == 0
+    assert results(Path("again")) == results(Path("trained"))
+    assert cnnlab("train", "target.yaml", "--run", "trained", "--resume", "--quiet").code == 0
+    assert results(Path("again")) == results(Path("trained"))
     Path("exported.safetensors").unlink()
-    ended = cnnlab("eval", "run", "--json")
-    assert (ended.code, ended.out) == (0, Path("run/eval/test/metrics.json").read_text())
-    assert cnnlab("summary", "run").code == 0
+    ended = cnnlab("eval", "trained", "--json")
+    assert (ended.code, ended.out) == (0, Path("trained/eval/test/metrics.json").read_text())
+    assert cnnlab("summary", "trained").code == 0
 
 
 def test_weights_lie_beside_the_spec(folder, cnnlab, monkeypatch):
@@ -221,23 +222,20 @@ def test_killed_on_either_side_of_the_unfreezing_a_run_loses_nothing(folder, cnn
 # ---------------------------------------------------------------- resume
 
 
-CHANGED = (
-    "run: model.weights are not what they were when the run began; put the file back as it was, or start a new run\n"
-)
+CHANGED = "model.weights are not what they were when the run began; put the file back as it was, or start a new run\n"
 
 
 def test_resume_refuses_weights_that_changed(folder, cnnlab):
-    assert cnnlab("train", "target.yaml", "--run", "run", "--quiet").code == 0
     before = Path("exported.safetensors").read_bytes()
     with safe_open("exported.safetensors", framework="numpy") as file:
         metadata = file.metadata()
     tensors = load_file("exported.safetensors")
     tensors["conv1.weight"][0, 0, 0, 0] += 1
     save_file(tensors, "exported.safetensors", metadata)
-    ended = cnnlab("train", "target.yaml", "--run", "run", "--resume")
-    assert (ended.code, ended.out, ended.err) == (2, "", CHANGED)
+    ended = cnnlab("train", "target.yaml", "--run", "trained", "--resume")
+    assert (ended.code, ended.out, ended.err) == (2, "", f"trained: {CHANGED}")
     Path("exported.safetensors").write_bytes(before)
-    assert cnnlab("train", "target.yaml", "--run", "run", "--resume", "--quiet").code == 0
+    assert cnnlab("train", "target.yaml", "--run", "trained", "--resume", "--quiet").code == 0
 
 
 def test_resume_refuses_a_run_that_has_other_weights_now(folder, cnnlab):
@@ -247,11 +245,10 @@ def test_resume_refuses_a_run_that_has_other_weights_now(folder, cnnlab):
     shutil.rmtree("runs/source")
     Path("another").rename("runs/source")
     ended = cnnlab("train", "target.yaml", RUN, "--run", "run", "--resume")
-    assert (ended.code, ended.out, ended.err) == (2, "", CHANGED)
+    assert (ended.code, ended.out, ended.err) == (2, "", f"run: {CHANGED}")
 
 
 def test_resume_refuses_another_transfer(folder, cnnlab):
-    assert cnnlab("train", "target.yaml", "--run", "run", "--quiet").code == 0
     for override, words in {
         "model.new_head=false": None,  # these weights have no head for the data
         "model.freeze=[conv1]": "model.freeze = ['conv1', 'norm1'], and the spec says ['conv1']",
@@ -260,10 +257,10 @@ def test_resume_refuses_another_transfer(folder, cnnlab):
         "model.unfreeze_at_epoch=1": "model.unfreeze_at_epoch = None, and the spec says 1",
         "optimizer.layer_rates={head: 2}": "optimizer.layer_rates.head = None, and the spec says 2.0",
     }.items():
-        ended = cnnlab("train", "target.yaml", override, "--run", "run", "--resume")
+        ended = cnnlab("train", "target.yaml", override, "--run", "trained", "--resume")
         assert (ended.code, ended.out) == (2, "")
         if words is not None:
-            assert ended.err == f"run: was begun with {words}; a resumed run takes the same spec; start a new one\n"
+            assert ended.err == f"trained: was begun with {words}; a resumed run takes the same spec; start a new one\n"
 
 
 # ---------------------------------------------------------------- what is refused

@@ -71,12 +71,6 @@ def command(*arguments: object) -> list[str]:
     return [sys.executable, "-c", "from cnnlab.cli import main; main()", *map(str, arguments)]
 
 
-@pytest.fixture
-def uninterrupted(small, cnnlab) -> Path:
-    assert cnnlab("train", small, "--run", "whole", "--quiet").code == 0
-    return Path("whole")
-
-
 def test_a_run_leaves_the_files_of_the_contract(small, uninterrupted):
     assert files(uninterrupted) == FILES
     assert (uninterrupted / "spec.yaml").read_bytes() == small.read_bytes()
@@ -223,24 +217,24 @@ def test_early_stopping_stops_and_says_so(small, cnnlab):
     assert status["reason"] == "early stopping on train/loss"
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_signal_saves_and_resume_goes_on_to_the_same_bits(small, cnnlab, number, code):
-    epochs = "train.epochs=40"  # enough for the signal to come in time
+def test_a_signal_saves_and_resume_goes_on_to_the_same_bits(small, cnnlab):
+    epochs = "train.epochs=20"  # enough for the signal to come in time
     assert cnnlab("train", small, epochs, "--run", "whole", "--quiet").code == 0
-    train = command("train", small, epochs, "--run", "stopped")
-    with subprocess.Popen(train, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stderr is not None
-        while not (line := process.stderr.readline()).startswith("epoch 1/40"):
-            assert line.startswith("note: "), "the run goes on"
-        process.send_signal(number)
-        rest = process.communicate(timeout=60)[1]
-    assert process.returncode == code
-    name = {130: "Ctrl-C", 143: "SIGTERM"}[code]
-    assert f"interrupted by {name} at step " in rest
-    assert "Traceback" not in rest
-    assert json.loads(Path("stopped/status.json").read_text())["status"] == "interrupted"
-    assert cnnlab("train", small, epochs, "--run", "stopped", "--resume", "--quiet").code == 0
-    assert results(Path("stopped")) == results(Path("whole"))
+    for number, code, name in ((signal.SIGINT, 130, "Ctrl-C"), (signal.SIGTERM, 143, "SIGTERM")):
+        with subprocess.Popen(
+            command("train", small, epochs, "--run", name), stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        ) as process:
+            assert process.stderr is not None
+            while not (line := process.stderr.readline()).startswith("epoch 1/20"):
+                assert line.startswith("note: "), "the run goes on"
+            process.send_signal(number)
+            rest = process.communicate(timeout=60)[1]
+        assert process.returncode == code
+        assert f"interrupted by {name} at step " in rest
+        assert "Traceback" not in rest
+        assert json.loads(Path(name, "status.json").read_text())["status"] == "interrupted"
+        assert cnnlab("train", small, epochs, "--run", name, "--resume", "--quiet").code == 0
+        assert results(Path(name)) == results(Path("whole"))
 
 
 def test_who_stops_listening_is_told_from_a_run_that_hangs(small):
@@ -260,7 +254,7 @@ def test_kill_9_at_random_moments_loses_nothing_that_was_saved(small, uninterrup
     moments = random.Random(0)
     run = Path("killed")
     seen = 0
-    for _ in range(6):
+    for _ in range(4):
         process = subprocess.Popen(command("train", small, "--run", run, "--resume", "--quiet"))
         deadline = time.monotonic() + moments.uniform(1.0, 6.0)
         while process.poll() is None and time.monotonic() < deadline:
