@@ -24,11 +24,11 @@ demo: $(READY)  ## train LeNet-5 on the digits and show its tables
 course: $(READY)  ## run every experiment of the course and check its figures
 	$(BIN)/python -m experiments.course
 
-test: $(READY)  ## run the tests (under 6 minutes on two cores)
-	$(BIN)/python -m pytest -n auto -m 'not slow'
+test: $(READY)  ## run the tests, but for the slow ones
+	$(BIN)/python -m pytest -n auto --dist worksteal -m 'not slow'
 
-test-all: $(READY)  ## run the slow tests too
-	$(BIN)/python -m pytest -n auto
+test-all: $(READY)  ## run all tests
+	$(BIN)/python -m pytest -n auto --dist worksteal
 
 lint: $(READY)  ## check style and types
 	$(BIN)/ruff check .
