@@ -13,7 +13,6 @@ from cnnlab.data.images import DAMAGED, open_image
 from cnnlab.data.load_images import load_images
 from cnnlab.data.memory import processors
 from cnnlab.data.progress import counted
-from cnnlab.data.stored import StoredImages
 from cnnlab.errors import DataError
 from cnnlab.spec.data import UNKNOWN, OxfordPet
 

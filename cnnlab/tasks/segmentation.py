@@ -64,7 +64,7 @@ class Segmentation(Task):
         self, output: Float[Array, " batch *space classes"], taught: Array, y: Any, temperature: float
     ) -> Float[Array, " batch"]:
         """The mean over the positions of which the mask says something."""
-        counted = centre(y, output.shape[1:-1]) != IGNORED
+        counted = centre(y, output.shape[1:-1]) != UNKNOWN
         return kullback_leibler(output, taught, temperature=temperature, counted=counted)
 
     def zero(self) -> dict[str, np.ndarray]:
