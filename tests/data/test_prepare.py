@@ -213,9 +213,9 @@ def test_restored_with_another_resize_rounding(tmp_path, monkeypatch):
     """What a processor makes of the last digit is not a change of the data."""
     spec = DIGITS.model_copy(update={"resize": 12})
     prepared = prepare(spec, tmp_path, seed=0)
-    from cnnlab.data import dataset
+    from cnnlab.data import geometry
 
-    monkeypatch.setattr(dataset, "resize", lambda x, size: np.zeros((len(x), *size, 1), np.float32))
+    monkeypatch.setattr(geometry, "resize", lambda x, size: np.zeros((len(x), *size, 1), np.float32))
     restored = restore(spec, tmp_path, prepared.splits, describe(prepared))
     np.testing.assert_array_equal(restored.mean, prepared.mean)
 

@@ -48,7 +48,8 @@ SENTENCES = """\
 bad.yaml:2:1: nmae: unknown key (value 'digits'); did you mean 'name'?
 bad.yaml:3:7: seed: must be at least 0, not -1
 bad.yaml:6:15: data.batch_size: must be one of all, a whole number, not 'big'
-bad.yaml:7:11: data.resize: must be a whole number from 1, or a list of one per axis, not [8, 'x']
+bad.yaml:7:11: data.resize: must be a whole number from 1, a list of one per axis, {shorter: 256} or {longer: 256}, \
+not [8, 'x']
 bad.yaml:9:7: data.augment[0].shfit: unknown key (value 2); did you mean 'shift'?
 bad.yaml:10:13: data.augment[1].flip: must be one of horizontal, vertical, both, not 'sideways'
 bad.yaml:13:38: model.layers[0].conv.strid: unknown key (value 2); did you mean 'stride'?
