@@ -1,5 +1,6 @@
 """The command line: one command, one file, a line each in the table below."""
 
+import atexit
 import os
 import sys
 from typing import Annotated
@@ -67,12 +68,27 @@ def _cnnlab(
     """Run experiments with convolutional networks: one YAML file in, a trained network and its tables out."""
 
 
+def command() -> None:
+    """`cnnlab` as a process: `main`, and then an end at once, with all that is to be done at an exit.
+
+    Python itself would take apart what JAX has made first, 0.7 of the demo's 6.6 seconds.
+    """
+    try:
+        main()
+    except SystemExit as ended:
+        atexit._run_exitfuncs()
+        os._exit(ended.code if isinstance(ended.code, int) else 0)
+
+
 def main() -> None:
-    """The entry point of `cnnlab`: errors as a sentence on stderr, exit codes by the contract."""
+    """The command line: errors as a sentence on stderr, exit codes by the contract."""
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     debug = len(arguments) < len(sys.argv) - 1
     try:
-        app(with_value(arguments, "--effective", "32"), prog_name="cnnlab")
+        try:
+            app(with_value(arguments, "--effective", "32"), prog_name="cnnlab")
+        finally:
+            sys.stdout.flush()  # where the reader is gone, this is where it shows
     except CnnlabError as error:
         if debug:
             raise

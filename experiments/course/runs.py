@@ -14,7 +14,7 @@ import numpy as np
 from cnnlab.spec.load import load
 from experiments.course.topics import Spec, read_spec
 
-CNNLAB = [sys.executable, "-c", "from cnnlab.cli import main; main()"]
+CNNLAB = [sys.executable, "-c", "from cnnlab.cli import command; command()"]
 
 
 @dataclass(frozen=True)

@@ -113,7 +113,7 @@ def memory(place: Path) -> list[str]:
         write(here, count)
         spec = here / "memory.yaml"
         spec.write_text(SPEC.format(folder=here / "images", size=SIZE, batch=BATCH, limit=limit))
-        peak = _peak([sys.executable, "-c", "from cnnlab.cli import main; main()", "train", str(spec)], here)
+        peak = _peak([sys.executable, "-c", "from cnnlab.cli import command; command()", "train", str(spec)], here)
         lines.append(f"| {count:,} | {count * each / 2**20:,.0f} | {limit}MiB | {peak:,.0f} |")
         subprocess.run(["rm", "-r", str(here)], check=True)
     return lines

@@ -13,7 +13,7 @@ from cnnlab.receptive_field.fields import fields
 from cnnlab.trace.walk import trace
 
 ROOT = Path(__file__).parent.parent.parent
-COMMAND = [sys.executable, "-c", "from cnnlab.cli import main; main()", "receptive-field"]
+COMMAND = [sys.executable, "-c", "from cnnlab.cli import command; command()", "receptive-field"]
 SPECS = ROOT / "experiments" / "receptive_field"
 REPEATS = 5
 

@@ -22,7 +22,7 @@ from demo import compared as milestones_of
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
-CNNLAB = [sys.executable, "-c", "from cnnlab.cli import main; main()"]
+CNNLAB = [sys.executable, "-c", "from cnnlab.cli import command; command()"]
 PEER = os.environ.get("PEER_PYTHON", sys.executable)
 REPEATS, SEEDS = 5, range(5)
 NETWORKS = ("resnet50", "efficientnet_b7")

@@ -95,7 +95,7 @@ def test_a_wrong_spec_and_no_data_are_a_sentence(photos, cnnlab):
 
 def test_eighty_columns_are_enough(photos):
     script = "import os, pty; pty.spawn(['sh', '-c', 'stty cols 80; exec \"$0\" \"$@\"', *__import__('sys').argv[1:]])"
-    call = "from cnnlab.cli import main; main()"
+    call = "from cnnlab.cli import command; command()"
     picture(1).save(photos / "train/dog/other.png")
     command = [sys.executable, "-c", script, sys.executable, "-c", call, "data", "check", "photos.yaml"]
     root = str(Path(__file__).parents[2])

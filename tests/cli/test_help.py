@@ -167,3 +167,34 @@ def test_init_takes_any_file_name(cnnlab, tmp_path, monkeypatch, file):
     monkeypatch.chdir(tmp_path)
     assert cnnlab("init", file).code == 0
     assert cnnlab("check", file).code == 0
+
+
+# ---------------------------------------------------------------- how a process ends
+
+
+def ended_process(*arguments, after=""):
+    script = f"import atexit, sys\nfrom cnnlab.cli import command\n{after}\ncommand()"
+    run = [sys.executable, "-c", script, *arguments]
+    return subprocess.run(run, capture_output=True, text=True, timeout=60)
+
+
+def test_a_process_ends_at_once_and_leaves_nothing_unsaid():
+    done = ended_process("schema", after="atexit.register(lambda: print('last', file=sys.stderr, flush=True))")
+    assert done.returncode == 0
+    assert json.loads(done.stdout)["title"]
+    assert done.stderr == "last\n"
+    wrong = ended_process("list", "layer")
+    assert (wrong.returncode, wrong.stdout) == (2, "")
+    assert "did you mean" in wrong.stderr
+
+
+def test_a_reader_who_is_gone_is_no_fault():
+    with subprocess.Popen(
+        [sys.executable, "-c", "from cnnlab.cli import command; command()", "list", "models"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        process.stdout.close()
+        assert process.stderr.read() == ""
+    assert process.returncode == 1

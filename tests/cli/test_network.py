@@ -168,7 +168,7 @@ def test_check_without_and_with_data(net, cnnlab, small):
 
 
 def test_a_terminal_sees_a_tree_and_no_line_is_too_long(net):
-    code, seen = on_a_terminal([sys.executable, "-c", "from cnnlab.cli import main; main()", "summary", str(net)])
+    code, seen = on_a_terminal([sys.executable, "-c", "from cnnlab.cli import command; command()", "summary", str(net)])
     lines = seen.replace("\r", "").splitlines()
     assert code == 0
     assert any(line.startswith(" block") for line in lines)

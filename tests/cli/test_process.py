@@ -69,7 +69,7 @@ def test_the_second_start_compiles_nothing(small, tmp_path):
     }
     found, kept = [], []
     for run in ("first", "second"):
-        command = [sys.executable, "-c", "from cnnlab.cli import main; main()"]
+        command = [sys.executable, "-c", "from cnnlab.cli import command; command()"]
         command += ["train", str(small), "model.layers=[flatten, dense: classes]", "train.epochs=1"]
         command += ["--run", str(tmp_path / run), "--json", "--quiet"]
         ended = subprocess.run(command, env=environ, capture_output=True, text=True, check=True)

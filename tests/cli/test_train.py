@@ -148,7 +148,7 @@ def on_a_terminal(command: list[str], columns: int = 80) -> tuple[int, str]:
 
 
 def test_a_terminal_gets_a_bar_with_figures_and_time_left(small):
-    command = [sys.executable, "-c", "from cnnlab.cli import main; main()", "train", str(small)]
+    command = [sys.executable, "-c", "from cnnlab.cli import command; command()", "train", str(small)]
     code, plain = on_a_terminal(command)
     assert code == 0
     bars = [line for line in re.split(r"[\r\n]", plain) if "images/s" in line]
@@ -160,7 +160,7 @@ def test_a_terminal_gets_a_bar_with_figures_and_time_left(small):
 
 
 def test_a_reader_who_closes_the_pipe_leaves_a_whole_run(constant):
-    command = [sys.executable, "-c", "from cnnlab.cli import main; main()", "train", str(constant)]
+    command = [sys.executable, "-c", "from cnnlab.cli import command; command()", "train", str(constant)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
         process.stdout.close()
         assert process.wait() == 1

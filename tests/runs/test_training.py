@@ -68,7 +68,7 @@ def arrays(stored: checkpoint.Checkpoint) -> dict[str, bytes]:
 
 
 def command(*arguments: object) -> list[str]:
-    return [sys.executable, "-c", "from cnnlab.cli import main; main()", *map(str, arguments)]
+    return [sys.executable, "-c", "from cnnlab.cli import command; command()", *map(str, arguments)]
 
 
 def test_a_run_leaves_the_files_of_the_contract(small, uninterrupted):
