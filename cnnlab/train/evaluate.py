@@ -30,7 +30,7 @@ def evaluate(
 ) -> Found:
     """Every example of the split once, in order; `check` is called between batches and may raise."""
     parts: list[tuple[Outcome, Targets]] = []
-    seen, pending = 0, None
+    seen, pending, params = 0, None, program.ready(params)
 
     def keep(outcome: Outcome, batch: Batch) -> None:
         nonlocal seen

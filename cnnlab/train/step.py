@@ -28,7 +28,7 @@ from cnnlab.tasks.task import Outcome, Sums, Task
 from cnnlab.train import devices
 from cnnlab.train.augmented import augmented
 from cnnlab.train.freeze import frozen_mask, hold_statistics
-from cnnlab.train.precision import forward, inference
+from cnnlab.train.precision import forward, inference, ready
 from cnnlab.train.rosenblatt import rosenblatt_step
 from cnnlab.train.state import State, initial, split
 from cnnlab.train.teacher import FAR, Taught, Teacher, is_taught, zero_of
@@ -69,6 +69,8 @@ class Steps(NamedTuple):
 class Program:
     """A spec, compiled: what the loop calls. Each function is traced and compiled once, at its first call.
 
+    `evaluate` takes parameters as they are, or `ready` for many batches, to the same bits.
+
     With `model.unfreeze_at_epoch` there are second steps, for the epochs from there on, and the optimizer begins
     anew with them: of what was frozen it remembers gradients of 0, and Adam would take several times the rate.
     """
@@ -77,6 +79,7 @@ class Program:
     unfrozen: Steps | None
     unfreeze_at_epoch: int | None
     evaluate: Callable[[Any, Any, Values, Targets], Outcome]
+    ready: Callable[[Any], Any]
     host_state: State
     steps_per_epoch: int
     update: Update
@@ -172,6 +175,7 @@ def compile_program(
         None if first is None else _compiled(partial(unfrozen, *rest), steps, experiment, mesh, arrays),
         spec.unfreeze_at_epoch,
         jax.jit(partial(_evaluate, graph, experiment, sizes, mesh), compiler_options=kernels.compiler_options()),
+        jax.jit(ready) if experiment.precision == "bfloat16" else lambda params: params,
         initial(params, stats, update.begun(params, stats), sizes.task)._replace(sums=zero_of(experiment, sizes.task)),
         steps,
         update,

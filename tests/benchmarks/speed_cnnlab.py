@@ -81,8 +81,9 @@ def works(case: Case, experiment: Experiment) -> dict[str, Callable[[int], Any]]
         return state[0].step
 
     def evaluate(steps: int) -> Any:
+        params = program.ready(state[0].params)  # once a pass, as in train/evaluate.py
         for _ in range(steps):
-            outcome = program.evaluate(state[0].params, state[0].stats, x, y)
+            outcome = program.evaluate(params, state[0].stats, x, y)
         return outcome.values["loss"]
 
     return {"train": train, "eval": evaluate}

@@ -83,6 +83,16 @@ def test_what_is_multiplied_is_bfloat16_and_what_is_kept_is_not():
     assert {leaf.dtype.name for leaf in outcome.values.values()} == {"float32", "int32"}
 
 
+def test_parameters_that_are_ready_give_the_same_bits():
+    program = program_of("bfloat16")
+    state, (x, y) = program.initial_state, batch()[:2]
+    ready = program.ready(state.params)
+    narrow = [leaf.ndim for leaf in jax.tree.leaves(ready) if leaf.dtype == jnp.bfloat16]
+    assert set(narrow) == {2}
+    whole, cast = (program.evaluate(params, state.stats, x, y).values for params in (state.params, ready))
+    assert all(np.asarray(whole[name]).tobytes() == np.asarray(cast[name]).tobytes() for name in whole)
+
+
 def test_float32_has_nothing_narrow_in_it():
     program = program_of("float32")
     arguments = program.initial_state, *batch()
