@@ -26,6 +26,7 @@ from cnnlab.cli import (
     weights,
 )
 from cnnlab.cli.arguments import with_value
+from cnnlab.cli.process import open_streams
 from cnnlab.errors import CnnlabError
 
 COMMANDS = {
@@ -77,11 +78,12 @@ def command() -> None:
         main()
     except SystemExit as ended:
         atexit._run_exitfuncs()
-        os._exit(ended.code if isinstance(ended.code, int) else 0)
+        os._exit(int(ended.code or 0))
 
 
 def main() -> None:
     """The command line: errors as a sentence on stderr, exit codes by the contract."""
+    open_streams()
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     debug = len(arguments) < len(sys.argv) - 1
     try:

@@ -99,8 +99,10 @@ def _figures(report: dict[str, Any]) -> Table:
     """Each figure with its 95 % interval by the bootstrap."""
     rows = []
     for name, interval in report["intervals"].items():
-        low, high = ("-", "-") if interval is None else (_figure(value) for value in interval)
-        rows.append([_words(report, name), _figure(_value(report, name)), low, high])
+        values = [_value(report, name), *(interval or (None, None))]
+        if name == "expected_calibration_error":  # of float32 confidences: beyond six decimals is rounding
+            values = [None if value is None else round(value, 6) for value in values]
+        rows.append([_words(report, name), *map(_figure, values)])
     for k, value in report.get("top_k", {}).items():
         rows.insert(2, [f"top-{k} accuracy", _figure(value), "", ""])
     return table(("figure", "value", "95 % from", "to"), rows)
@@ -122,7 +124,7 @@ def _words(report: dict[str, Any], name: str) -> str:
 def _figure(value: float | None) -> str:
     if value is None:
         return "-"
-    if 1e-6 < abs(value) < 0.001:  # below is rounding
+    if 0 < abs(value) < 0.001:
         return f"{value:.3g}"
     return f"{value:.4f}" if abs(value) < 1000 else f"{value:,.1f}"
 

@@ -22,6 +22,14 @@ def prepare() -> None:
     keep_memory()
 
 
+def open_streams() -> None:
+    """Where the shell has closed stdout or stderr (`>&-`), what is said goes nowhere: else the next file that is opened
+    would be in its place."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115  (for as long as the process lives)
+
+
 def keep_programs() -> None:
     """XLA's programs stay in the user's cache directory, so that the second start does not compile.
 

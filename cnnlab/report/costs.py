@@ -2,17 +2,16 @@
 
 from typing import Any
 
-from cnnlab.runs import history
 from cnnlab.runs.directory import Run
 
 OF_THE_NETWORK = ("parameters", "multiply_adds", "activation_bytes")
 
 
-def costs(run: Run) -> dict[str, Any]:
-    """Parameters; multiply-adds and activation memory (bytes) of one example; seconds of all epochs; energy.json, or
+def costs(run: Run, rows: list[dict[str, float]]) -> dict[str, Any]:
+    """Parameters; multiply-adds and activation memory (bytes) of one example; seconds of all epochs
+    (`rows`, the history); energy.json, or
     None where nothing was counted. What the run does not say is None."""
     model = run.read_json(run.model) if run.model.exists() else {}
-    rows = history.read(run.history)
     return {
         **{name: model.get(name) for name in OF_THE_NETWORK},
         "training_seconds": round(sum(row["seconds"] for row in rows), 3) if rows else None,

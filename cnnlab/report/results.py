@@ -89,7 +89,7 @@ def evaluate(restored: Restored, split: str, which: str, *, brief: bool = False)
             write_atomically(run.evaluation(split, which) / name, draw())
 
     stopping = watched(experiment.train, has_validation="validation" in restored.prepared.splits)
-    epochs = len(history.read(run.history))
+    rows = history.read(run.history)
     at, notes = restored.checkpoint, restored.notes
     return Outcome(
         str(run.path),
@@ -98,9 +98,9 @@ def evaluate(restored: Restored, split: str, which: str, *, brief: bool = False)
         at.epoch,
         report,
         stopping.metric,
-        epochs,
+        len(rows),
         notes,
         tuple(drawings),
         complete,
-        costs(run),
+        costs(run, rows),
     )

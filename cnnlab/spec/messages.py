@@ -42,11 +42,11 @@ def sentence(details: Any, document: yaml.Document) -> SpecError:
         message = f"must be one of {', '.join(allowed)}, not {_show(value)}"
         return SpecError(f"{dotted(path)}: {message}", hint=did_you_mean(str(value), allowed), where=where)
     message: str = _MESSAGES.get(kind) or details["msg"][:1].lower() + details["msg"][1:]
+    if kind == "string_pattern_mismatch":
+        message = _PATTERNS.get(details["ctx"]["pattern"], message)
     for name, text in (details.get("ctx") or {}).items():
         message = message.replace("{" + name + "}", str(text))
-    shown = (
-        "" if kind in ("no_short_form", "two_names", "twice", "of_test", "class_weight") else f", not {_show(value)}"
-    )
+    shown = "" if kind in _VALUE_SAID else f", not {_show(value)}"
     return SpecError(f"{dotted(path)}: {message}{shown}", where=where)
 
 
@@ -70,6 +70,11 @@ _MESSAGES = {
     "string_too_short": "must not be empty",
     "too_short": "must have at least {min_length} entries",
     "too_long": "must have at most {max_length} entries",
+}
+_PATTERNS = {
+    r"^[A-Za-z_][A-Za-z0-9_]*$": "must be of letters, digits and _, and not begin with a digit",
+    r"^[A-Za-z0-9][A-Za-z0-9._-]*$": "must be of letters, digits, '.', '_' and '-', and begin with a letter or digit",
+    r"^[A-Z]{3}$": "must be three capital letters, such as DEU",
 }
 
 

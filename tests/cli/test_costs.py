@@ -22,12 +22,12 @@ def printed(table) -> list[str]:
 
 
 def test_costs_are_read_from_what_the_run_says(tmp_path):
-    assert set(costs(Run(tmp_path)).values()) == {None}
+    assert set(costs(Run(tmp_path), []).values()) == {None}
     (tmp_path / "model.json").write_text(json.dumps({**MODEL, "flops": 1}))
-    (tmp_path / "history.csv").write_text("epoch,step,seconds\n1,4,1.5\n2,8,0.75\n")
-    assert costs(Run(tmp_path)) == {**MODEL, "training_seconds": 2.25, "energy": None}
+    rows = [{"epoch": 1, "seconds": 1.5}, {"epoch": 2, "seconds": 0.75}]
+    assert costs(Run(tmp_path), rows) == {**MODEL, "training_seconds": 2.25, "energy": None}
     (tmp_path / "energy.json").write_text(json.dumps(ENERGY))
-    assert costs(Run(tmp_path))["energy"] == ENERGY
+    assert costs(Run(tmp_path), rows)["energy"] == ENERGY
 
 
 def test_lines_claim_no_energy_that_was_not_counted():

@@ -89,3 +89,10 @@ def test_memory_that_was_freed_is_used_again_without_new_pages():
         ended = subprocess.run([sys.executable, "-c", FAULTS], env=environ, capture_output=True, text=True, check=True)
         faults[setting] = int(ended.stdout)
     assert 10 * faults["on"] < faults["off"]
+
+
+def test_a_closed_stdout_or_stderr_is_no_fault():
+    for closed in (">&-", ">&- 2>&-"):
+        listed = f'{sys.executable} -c "from cnnlab.cli import command; command()" list models {closed}'
+        ended = subprocess.run(["sh", "-c", listed], capture_output=True, text=True)
+        assert (ended.returncode, ended.stderr) == (0, "")

@@ -222,7 +222,7 @@ def test_the_table_has_every_word_under_its_own_name():
 
 WORDS = ", ".join(VOCABULARY)
 ONE_WORD = "write - relu, or - conv: {features: 32, kernel: 3}"
-NAME = "must match ^[A-Za-z_][A-Za-z0-9_]*$"
+NAME = "must be of letters, digits and _, and not begin with a digit"
 RULE = f"must be one of {', '.join(RULES)}, a mapping {{constant: 0.1}}"
 PADDING = "must be same, valid, ceil, a whole number, or a list of [before, after] per axis"
 
