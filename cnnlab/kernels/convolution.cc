@@ -50,6 +50,9 @@ void run_slice(const Plan& plan, size_t i, void* src, void* weights, void* dst, 
 // Kinds 0 and 1: weights in, a map out. `factor` and `bias` are of each feature, where something comes after.
 void run_map(const Plan& plan, ffi::ThreadPool& pool, void* given, void* weights, void* made, float* factor = nullptr,
              float* bias = nullptr) {
+  if (plan.winograd)
+    return run_winograd(plan.problem, pool, static_cast<float*>(given), static_cast<float*>(weights),
+                        static_cast<float*>(made), factor, bias);
   if (plan.reordered) {
     void* inside = weights_buffer.get(plan.inner.get_size());
     plan.reorder.run(pool, weights, inside, factor);
@@ -62,6 +65,9 @@ void run_map(const Plan& plan, ffi::ThreadPool& pool, void* given, void* weights
 
 // Kind 2: every slice makes its own sums, which are then added in the order of the slices.
 void run_weights(const Plan& plan, ffi::ThreadPool& pool, void* src, void* dst, void* made) {
+  if (plan.winograd)
+    return run_winograd_weights(plan.problem, pool, static_cast<float*>(src), static_cast<float*>(dst),
+                                static_cast<float*>(made));
   size_t count = plan.tasks(), bytes = (plan.inner.get_size() + 63) / 64 * 64;
   size_t floats = plan.inner.get_size() / sizeof(float);
   char* sums = static_cast<char*>(weights_buffer.get(count * bytes));

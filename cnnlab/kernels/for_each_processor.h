@@ -3,6 +3,7 @@
 // comparisons of sixteen numbers twenty times slower. WIDEST is how many floats the processor's vectors have.
 
 #include <cstdint>
+#include <cstdlib>
 #include <cstring>
 #include <type_traits>
 
@@ -48,12 +49,17 @@ namespace avx512 {
 
 enum class Processor { kOldest, kAvx2, kAvx512 };
 
+// What this is, or ONEDNN_MAX_CPU_ISA lets it be taken for.
 inline Processor processor() {
-  static const Processor found = __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
-                                         __builtin_cpu_supports("avx512vl")
-                                     ? Processor::kAvx512
-                                 : __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") ? Processor::kAvx2
-                                                                                                   : Processor::kOldest;
+  static const Processor found = [] {
+    const char* most = std::getenv("ONEDNN_MAX_CPU_ISA");
+    const bool newest = __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
+                        __builtin_cpu_supports("avx512vl"), newer = __builtin_cpu_supports("avx2") &&
+                        __builtin_cpu_supports("fma");
+    if (newest && (!most || std::strstr(most, "AVX512"))) return Processor::kAvx512;
+    if (newer && (!most || std::strstr(most, "AVX"))) return Processor::kAvx2;
+    return Processor::kOldest;
+  }();
   return found;
 }
 

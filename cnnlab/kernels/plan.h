@@ -6,6 +6,7 @@
 
 #include "onednn.h"
 #include "problem.h"
+#include "winograd.h"
 
 namespace cnnlab {
 
@@ -22,7 +23,7 @@ struct Plan {
   size_t scratch = 0;
   std::string implementation;  // of the worst part
 
-  bool own_depthwise = false;
+  bool own_depthwise = false, winograd = false;
 
   size_t tasks() const { return begins.size() - 1; }
 
@@ -47,7 +48,9 @@ inline memory::dims weight_dims(const Problem& p) {
   return dims;
 }
 
-inline Plan::Plan(const Problem& p, int64_t threads) : problem(p), begins{0} {
+inline Plan::Plan(const Problem& p, int64_t threads) : problem(p), begins{0}, winograd(suits_winograd(p)) {
+  implementation = winograd ? "own:winograd" : "";
+  if (winograd) return;
   OneThread alone;
   for (const Slice& slice : cut(p, threads)) {
     for (const Slice& part : parts_of(p, slice)) slices.push_back(part);
