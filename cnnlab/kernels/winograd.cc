@@ -55,8 +55,10 @@ constexpr int64_t kPanel = 32;
 #include "for_each_processor.h"
 
 constexpr int64_t kPlanes = 16;
-constexpr int64_t kBlock = 252;            // tiles whose transforms are in the caches together
-constexpr int64_t kKept = 1 << 18;                    // numbers of kernels' transforms that stay there meanwhile
+constexpr int64_t kKept = 1 << 18;  // numbers of kernels' transforms that stay in the caches
+
+// Tiles whose patches are there together.
+int64_t block_of(int64_t channels) { return std::clamp<int64_t>((1 << 17) / channels, 64, 252); }
 
 // From one plane to the next; a power of two between them would put all of them into the same lines of the cache.
 int64_t plane_of(int64_t numbers) { return numbers + 16; }
@@ -86,7 +88,9 @@ struct Shares {
   int64_t part(size_t task) const { return task / cuts; }
   int64_t first(size_t task) const { return bound(task % cuts); }
   int64_t end(size_t task) const { return bound(task % cuts + 1); }
-  int64_t bound(int64_t cut) const { return std::min((channels + kPanel - 1) / kPanel * cut / cuts * kPanel, channels); }
+  int64_t bound(int64_t cut) const {
+    return std::min((channels + kPanel - 1) / kPanel * cut / cuts * kPanel, channels);
+  }
 };
 
 // Calls use(tile, how many, whether it is the first) for blocks, all but equal, of a part of the tiles.
@@ -131,13 +135,13 @@ void run_winograd(const Problem& p, ffi::ThreadPool& pool, const float* src, con
   const Epilogue after{bias, p.residual != 0, p.after == 2};
   spread(pool, shares.tasks(), [&](size_t task) {
     const int64_t first = shares.first(task), end = shares.end(task), panels = (end - first + kPanel - 1) / kPanel;
-    const int64_t left = plane_of(kBlock * s.channels), right = plane_of(kBlock * kPanel);
+    const int64_t block = block_of(s.channels), left = plane_of(block * s.channels), right = plane_of(block * kPanel);
     const int64_t plane = plane_of(s.channels * kPanel), panel = kPlanes * plane;
     const bool kept = panels * panel <= kKept;
     const float* zeros = zeros_for(s);
     float *d = floats(left_buffer, kPlanes * left), *m = floats(right_buffer, kPlanes * right);
     float* all = floats(kernels_buffer, kept ? panels * panel : panel);
-    each_block(s, shares.part(task), shares.parts, kBlock, [&](int64_t tile, int64_t count, bool is_first) {
+    each_block(s, shares.part(task), shares.parts, block, [&](int64_t tile, int64_t count, bool is_first) {
       ON_THIS_PROCESSOR(patches(s, src, tile, count, 0, s.channels, zeros, d, left))
       for (int64_t k = first; k < end; k += kPanel) {
         const int64_t columns = std::min(kPanel, end - k);
@@ -156,15 +160,15 @@ void run_winograd(const Problem& p, ffi::ThreadPool& pool, const float* src, con
 void run_winograd_weights(const Problem& p, ffi::ThreadPool& pool, const float* src, const float* dst, float* made) {
   const Winograd s(p);
   const Shares shares(pool, s.count, s.channels, 64);
-  const int64_t plane = plane_of(s.channels * s.features), right = plane_of(kBlock * s.features);
+  const int64_t block = block_of(s.channels), plane = plane_of(s.channels * s.features);
   float* sums = floats(kernels_buffer, shares.parts * kPlanes * plane);
   spread(pool, shares.tasks(), [&](size_t task) {
     const int64_t first = shares.first(task), end = shares.end(task), part = shares.part(task);
-    const int64_t channels = end - first, left = plane_of(kBlock * channels);
+    const int64_t channels = end - first, left = plane_of(block * channels), right = plane_of(block * s.features);
     const float* zeros = zeros_for(s);
     float *d = floats(left_buffer, kPlanes * left), *e = floats(right_buffer, kPlanes * right);
     float* u = sums + part * kPlanes * plane + first * s.features;
-    each_block(s, part, shares.parts, kBlock, [&](int64_t tile, int64_t count, bool is_first) {
+    each_block(s, part, shares.parts, block, [&](int64_t tile, int64_t count, bool is_first) {
       ON_THIS_PROCESSOR(patches(s, src, tile, count, first, end, zeros, d, left))
       ON_THIS_PROCESSOR(errors(s, dst, tile, count, zeros, e, right))
       for (int64_t j = 0; j < kPlanes; ++j)

@@ -1,5 +1,5 @@
-// The loops of winograd.cc. A block of tiles has 16 planes, one for each place of a patch: [tile][channel] each, `plane`
-// numbers apart.
+// The loops of winograd.cc. A block of tiles has 16 planes, one for each place of a patch, `plane` numbers apart:
+// [tile][channel] each.
 
 // Sums of kRows x 2 vectors, with two of the right side and one of the left, fill the registers.
 constexpr int kLane = WIDEST, kRows = WIDEST == 16 ? 14 : 6;
