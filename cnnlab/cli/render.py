@@ -149,7 +149,10 @@ def plan(found: "Plan") -> None:
     updates = f" of {experiment.optimizer.accumulate} to an update" if experiment.optimizer.accumulate > 1 else ""
     console.print(Text(f"training        {epochs} epochs, {found.steps:,} steps{updates}, {experiment.optimizer.name}"))
     if (distill := experiment.distill) is not None and found.lesson is not None:
-        says = f"{found.lesson.parameters:,} parameters, temperature {distill.temperature:g}, weight {distill.weight:g}"
+        softened = f"temperature {distill.temperature:g}, " if found.lesson.softened else ""
+        heads = [name for name in found.lesson.teacher.pairs if name]
+        of_heads = f" of {', '.join(heads)}" if heads else ""
+        says = f"{found.lesson.parameters:,} parameters, {softened}weight {distill.weight:g}{of_heads}"
         console.print(Text(f"teacher         {says}: {distill.teacher}"))
 
 

@@ -23,6 +23,7 @@ from cnnlab.data.target_counts import describe_targets
 from cnnlab.errors import DataError, SpecError
 from cnnlab.spec.data import with_own_decoder
 from cnnlab.spec.schema import Data
+from cnnlab.spec.tasks import Normal
 
 COLUMNS = ["index", "split", "class", "file"]
 
@@ -75,15 +76,15 @@ class Prepared:
         return np.bincount(self.dataset.y[self.splits["train"]], minlength=len(self.classes))
 
 
-def prepare(data: Data, base: Path, seed: int, normal: tuple[str, ...] | None = None) -> Prepared:
+def prepare(data: Data, base: Path, seed: int, normal: Normal | None = None) -> Prepared:
     """What a spec's `data` asks for; `base` is the spec file's folder. Raises DataError and SpecError.
 
-    `normal`: classes that training and validation keep to.
+    `normal`: what training and validation keep to.
     """
     dataset = load(data, base)
     crop = crop_size(data, dataset.x.shape[1:-1])
     splits = split(dataset, data.split, seed)
-    splits = splits if normal is None else train_on(dataset, splits, normal)
+    splits = splits if normal is None else train_on(dataset, splits, *normal)
     count = len(splits["train"])
     if "batch_size" in data.model_fields_set and data.batch_size != "all" and data.batch_size > count:
         message = f"data.batch_size is {data.batch_size:,}, and the training split has {count:,} examples"

@@ -16,6 +16,7 @@ from cnnlab.runs.pretrained import prepare_experiment
 from cnnlab.spec.augment import Augmentation
 from cnnlab.spec.load import load
 from cnnlab.spec.schema import Experiment, NoData
+from cnnlab.spec.tasks import normal_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,8 +52,7 @@ def previewed(spec: Path, overrides: list[str], examples: int, versions: int) ->
         )
     if experiment.model.weights is not None:  # which say how large images are
         return of_prepared(*prepare_experiment(experiment), examples, versions)
-    normal = getattr(experiment.task, "normal", None)
-    return of_prepared(experiment, prepare(experiment.data, Path(), experiment.seed, normal), examples, versions)
+    return of_prepared(experiment, prepare(experiment.data, Path(), experiment.seed, normal_of(experiment.task)), examples, versions)
 
 
 def of_prepared(experiment: Experiment, prepared: Prepared, examples: int, versions: int) -> Previewed:

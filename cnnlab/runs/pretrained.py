@@ -12,6 +12,7 @@ from cnnlab.errors import DataError
 from cnnlab.runs.resolve import resolve
 from cnnlab.runs.weights import architecture, describe, read, state_weights
 from cnnlab.spec.schema import Experiment, ModelSpec
+from cnnlab.spec.tasks import normal_of
 from cnnlab.tasks import task_of
 from cnnlab.train.state import State, from_named
 from cnnlab.weights.files import Description
@@ -24,8 +25,7 @@ def prepare_experiment(experiment: Experiment) -> tuple[Experiment, Prepared]:
     weights = experiment.model.weights
     description = None if weights is None else describe(Path(weights))
     experiment = _with_size(experiment, description)
-    normal = getattr(experiment.task, "normal", None)
-    prepared = prepare(experiment.data, Path(), experiment.seed, normal)
+    prepared = prepare(experiment.data, Path(), experiment.seed, normal_of(experiment.task))
     task = task_of(experiment, prepared)
     return resolve(experiment, prepared, task), _with_normalization(experiment, prepared, description)
 

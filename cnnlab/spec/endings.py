@@ -14,7 +14,7 @@ Contradictions = Iterator[tuple[Path, str]]
 SQUASHED = ("softmax", "sigmoid")  # layers whose values are probabilities
 _OWN = {"cross_entropy": "softmax", "dice": "softmax", "focal": "softmax", "binary_cross_entropy": "sigmoid"}
 _OF_SCORES = (*_OWN, "hinge", "perceptron")
-_WITH_MORE_TO_SAY = ("reconstruction", "perceptron")  # about the last layer: their own contradictions
+WITH_MORE_TO_SAY = ("reconstruction", "perceptron")  # about the last layer: their own contradictions
 _OF_TARGET = {
     "class": "classification",
     "labels": "multi_label",
@@ -28,8 +28,8 @@ def endings(experiment: Experiment) -> Contradictions:
     if isinstance(experiment.task, HeadsTask):  # each head has an end and a loss of its own: spec/heads.py
         return
     task = experiment.task.name if experiment.task else likely_task(experiment)
-    if experiment.task and experiment.loss:
-        yield from misfits(experiment.loss, experiment.task.name)
+    if task and experiment.loss:
+        yield from misfits(experiment.loss, task)
     if isinstance(experiment.task, RegressionTask) and ending(experiment)[1] == experiment.task.output != "identity":
         yield ending(experiment)[0], f"task.output applies the {experiment.task.output} itself; leave this one out"
     if isinstance(experiment.data, NoData) and not experiment.task and not experiment.loss:
@@ -42,7 +42,7 @@ def endings(experiment: Experiment) -> Contradictions:
 def twice(experiment: Experiment, loss: Loss, task: str | None = None) -> Contradictions:
     """The network's last layer, where its values are probabilities and the loss is of scores."""
     where, last = ending(experiment)
-    if task not in _WITH_MORE_TO_SAY and (sentence := doubled(last, loss, task)):
+    if task not in WITH_MORE_TO_SAY and (sentence := doubled(last, loss, task)):
         yield where, sentence
 
 

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator
 
-from cnnlab.spec.endings import doubled
+from cnnlab.spec.endings import WITH_MORE_TO_SAY, doubled
 from cnnlab.spec.layers import Dense, LayerSpec
 from cnnlab.spec.losses import default_loss, misfits
 from cnnlab.spec.schema import Experiment, LayersModel
-from cnnlab.spec.tasks import HeadSpec, HeadsTask
+from cnnlab.spec.tasks import HeadSpec, HeadsTask, RegressionTask
 from cnnlab.spec.yaml import Path
 
 
@@ -35,7 +35,10 @@ def _head(head: HeadSpec, path: Path) -> Iterator[tuple[Path, str]]:
     for key in ("l1", "l2"):
         if getattr(loss, key):
             yield (*path, "loss", key), f"{key} is of the whole network, and a head is a part; set weight_decay"
-    if sentence := doubled(head.layers[-1].kind, loss, head.task.name):
+    if isinstance(head.task, RegressionTask) and head.layers[-1].kind == head.task.output != "identity":
+        where = (*path, "layers", len(head.layers) - 1)
+        yield where, f"task.heads.{path[-1]}.task.output applies the {head.task.output} itself; leave this one out"
+    if head.task.name not in WITH_MORE_TO_SAY and (sentence := doubled(head.layers[-1].kind, loss, head.task.name)):
         yield (*path, "layers", len(head.layers) - 1), sentence
 
 

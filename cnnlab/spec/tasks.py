@@ -1,6 +1,6 @@
 """What a spec's `task` may say: what there is to learn. Without it the data decides."""
 
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Union
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, Union
 
 from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag
 
@@ -127,9 +127,9 @@ def named(value: Any) -> Any:
 
 
 # What one head of several may learn.
-OF_A_HEAD = (ClassificationTask, MultiLabelTask, RegressionTask, SegmentationTask)
+OF_A_HEAD = (ClassificationTask, MultiLabelTask, RegressionTask, ReconstructionTask, SegmentationTask)
 if TYPE_CHECKING:
-    HeadTask = ClassificationTask | MultiLabelTask | RegressionTask | SegmentationTask
+    HeadTask = ClassificationTask | MultiLabelTask | RegressionTask | ReconstructionTask | SegmentationTask
 else:
     _head_tasks = Annotated[
         Union[tuple(Annotated[cls, Tag(cls.tags[0])] for cls in OF_A_HEAD)], Discriminator(lambda v: task_tag(v))
@@ -150,7 +150,10 @@ class HeadSpec(Frozen):
 
 
 class HeadsTask(Frozen):
-    """Several things at once: heads on one trunk, which is the model without its own head."""
+    """Several things at once: heads on one trunk, which is the model without its own head.
+
+    One of them may be a reconstruction: what corrupts the input corrupts that of all, and a code is the trunk's.
+    """
 
     tags = ("heads",)
     name: Literal["heads"]
@@ -166,6 +169,21 @@ TASKS: tuple[type[Frozen], ...] = (
     PerceptronTask,
     HeadsTask,
 )
+
+
+class Normal(NamedTuple):
+    """The classes that training keeps to, and where the spec says so."""
+
+    classes: tuple[str, ...]
+    where: str
+
+
+def normal_of(task: Any) -> Normal | None:
+    """What a spec's task says of it, or that of one of several heads; None where training takes all classes."""
+    heads = task.heads.items() if isinstance(task, HeadsTask) else ()
+    tasks = {"task": task} | {f"task.heads.{name}.task": head.task for name, head in heads}
+    found = [Normal(one.normal, f"{path}.normal") for path, one in tasks.items() if getattr(one, "normal", None)]
+    return found[0] if found else None
 
 
 def task_tag(value: Any) -> Any:

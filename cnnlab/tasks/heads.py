@@ -1,9 +1,8 @@
 """Several tasks at once, whose heads share a trunk: their losses are added up, their figures stand side by side."""
 
-import operator
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import reduce
+from functools import cached_property
 from typing import Any
 
 import jax.numpy as jnp
@@ -13,7 +12,9 @@ from jax import Array
 from jaxtyping import Bool, Float
 
 from cnnlab.data.dataset import Dataset
+from cnnlab.errors import SpecError
 from cnnlab.spec.vocabulary import Layers
+from cnnlab.tasks.reconstruction import Reconstruction, Wanted
 from cnnlab.tasks.task import Found, Listing, Outcome, Sums, Task, mean_loss
 
 
@@ -26,10 +27,18 @@ class Head:
     weight: float
     layers: Layers
 
+    @property
+    def path(self) -> str:
+        """Of its settings in the spec."""
+        return f"task.heads.{self.name}"
+
 
 @dataclass(frozen=True)
 class SeveralHeads(Task):
-    """Outputs by the heads' names, targets by their kinds; figures, tables and files under `<head>/`."""
+    """Outputs and losses by the heads' names, targets by their kinds; figures, tables and files under `<head>/`.
+
+    There is one trunk, and one input to it: where a head undoes a corruption, all heads see the corrupted input.
+    """
 
     heads: tuple[Head, ...]
 
@@ -57,8 +66,28 @@ class SeveralHeads(Task):
     def curve(self) -> str:
         return f"{self.heads[0].name}/{self.heads[0].task.curve}"
 
+    @property
+    def shown(self) -> int:
+        return max(head.task.shown for head in self.heads)
+
+    @cached_property
+    def reconstructing(self) -> Head | None:
+        """The one head that learns the input itself."""
+        return next((head for head in self.heads if isinstance(head.task, Reconstruction)), None)
+
     def check(self, output_shape: tuple[int, ...], input_shape: tuple[int, ...]) -> None:
         """Every head is checked where it is built, which knows its shape."""
+
+    def check_network(self, model: nnx.Module, input_shape: tuple[int, ...]) -> tuple[str, ...]:
+        """A code is a layer of the trunk."""
+        notes: list[str] = []
+        for head in self.heads:
+            try:
+                found = head.task.check_network(model, input_shape)
+            except SpecError as error:
+                raise SpecError(error.message, where=f"{head.path}.{error.where}", hint=error.hint) from None
+            notes += [f"{head.path}.{note}" for note in found]
+        return tuple(notes)
 
     @property
     def guessing(self) -> float:
@@ -66,17 +95,33 @@ class SeveralHeads(Task):
 
     # ------------------------------------------------------------ on the device
 
+    def given(self, x: Array, y: Mapping[str, Array], key: Array | None) -> tuple[Array, Any]:
+        """As the head that reconstructs has it."""
+        head = self.reconstructing
+        return (x, x) if head is None else head.task.given(x, y[head.task.target], key)
+
     def objective(
-        self, output: Mapping[str, Any], x: Array, y: Mapping[str, Array]
-    ) -> tuple[Float[Array, " batch"], Float[Array, " batch"]]:
-        """The heads' losses times their weights, added up."""
-        found = [head.task.objective(output[head.name], x, y[head.task.target]) for head in self.heads]
-        weighted = [
-            (head.weight * losses, head.weight * objective)
-            for head, (losses, objective) in zip(self.heads, found, strict=True)
-        ]
-        losses, objectives = zip(*weighted, strict=True)
-        return reduce(operator.add, losses), reduce(operator.add, objectives)
+        self, output: Mapping[str, Any], x: Array | Wanted, y: Mapping[str, Array]
+    ) -> tuple[dict[str, Array], dict[str, Array]]:
+        """By the heads' names: their losses, and what training lowers, times their weights."""
+        losses, lowered = {}, {}
+        for head in self.heads:
+            losses[head.name], own = head.task.objective(output[head.name], _wanted(head, x), y[head.task.target])
+            lowered[head.name] = head.weight * own
+        return losses, lowered
+
+    def lesson(self, output: Mapping[str, Any]) -> dict[str, Any]:
+        return {head.name: head.task.lesson(output[head.name]) for head in self.heads}
+
+    def distillation(
+        self, output: Mapping[str, Any], taught: Mapping[str, Any], y: Mapping[str, Array], temperature: float
+    ) -> dict[str, Array]:
+        return {
+            head.name: head.weight
+            * head.task.distillation(output[head.name], taught[head.name], y[head.task.target], temperature)
+            for head in self.heads
+            if head.name in taught
+        }
 
     def penalty(
         self, model: nnx.Module, x: Array, mask: Bool[Array, " batch"] | None = None
@@ -87,30 +132,40 @@ class SeveralHeads(Task):
         return {**super().zero(), **_prefixed({head.name: head.task.zero() for head in self.heads})}
 
     def added(
-        self, sums: Sums, output: Any, y: Mapping[str, Array], losses: Array, mask: Bool[Array, " batch"]
+        self, sums: Sums, output: Any, y: Mapping[str, Array], losses: Mapping[str, Array], mask: Bool[Array, " batch"]
     ) -> Sums:
-        """Of each head by its own loss, of each example's own target where examples are mixed."""
-        parts = {}
-        for head in self.heads:
-            given, target = output[head.name], y[head.task.target]
-            own, _ = head.task.objective(given, jnp.zeros(()), target)
-            parts[head.name] = head.task.added(_of(sums, head.name), given, target, own, mask)
-        return {**super().added(sums, output, y, losses, mask), **_prefixed(parts)}
+        """Of each head by its own loss, and the weighted sum of them."""
+        parts = {
+            head.name: head.task.added(
+                _of(sums, head.name), output[head.name], y[head.task.target], losses[head.name], mask
+            )
+            for head in self.heads
+        }
+        return {**super().added(sums, output, y, self._total(losses), mask), **_prefixed(parts)}
 
     def means(self, sums: Sums) -> dict[str, float]:
         parts = {head.name: head.task.means(_of(sums, head.name)) for head in self.heads}
         return {**super().means(sums), **_prefixed(parts)}
 
-    def outcome(self, output: Mapping[str, Any], x: Array, y: Mapping[str, Array]) -> Outcome:
+    def outcome(self, output: Mapping[str, Any], x: Array | Wanted, y: Mapping[str, Array]) -> Outcome:
         """What each head keeps under its name, and the weighted sum of their losses."""
-        parts = {head.name: head.task.outcome(output[head.name], x, y[head.task.target]) for head in self.heads}
+        parts = {
+            head.name: head.task.outcome(output[head.name], _wanted(head, x), y[head.task.target])
+            for head in self.heads
+        }
         values = _prefixed({name: part.values for name, part in parts.items()})
         shown = _prefixed({name: part.shown for name, part in parts.items()})
-        total = sum(head.weight * jnp.asarray(parts[head.name].values["loss"]) for head in self.heads)
-        return Outcome({**values, "loss": jnp.asarray(total)}, shown)
+        return Outcome({**values, "loss": self._total({name: part.values["loss"] for name, part in parts.items()})}, shown)
+
+    def inside(self, model: nnx.Module, given: Array) -> dict[str, Array]:
+        return _prefixed({head.name: head.task.inside(model, given) for head in self.heads})
 
     def answer(self, output: Mapping[str, Any]) -> dict[str, Any]:
         return {head.name: head.task.answer(output[head.name]) for head in self.heads}
+
+    def _total(self, losses: Mapping[str, Any]) -> Array:
+        """The heads' losses times their weights, added up."""
+        return jnp.asarray(sum(head.weight * jnp.asarray(losses[head.name]) for head in self.heads))
 
     # ------------------------------------------------------------ on the host
 
@@ -144,6 +199,11 @@ class SeveralHeads(Task):
                 for head in self.heads
             }
         )
+
+
+def _wanted(head: Head, x: Array | Wanted) -> Any:
+    """What a head's losses compare with: of all but the one that reconstructs the input before it was corrupted."""
+    return x.clean if isinstance(x, Wanted) and not isinstance(head.task, Reconstruction) else x
 
 
 def _prefixed(parts: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from jaxtyping import Bool, Float
 from cnnlab.errors import DataError, SpecError
 from cnnlab.layers.windows import show
 from cnnlab.losses.chosen import of_values
+from cnnlab.losses.regression import mean_squared
 from cnnlab.metrics import resampled
 from cnnlab.metrics.bootstrap import together
 from cnnlab.metrics.predictions import records_csv
@@ -92,6 +93,18 @@ class Regression(Task):
         mean, std = (jnp.asarray(values, y.dtype) for values in (self.mean, self.std))
         losses = of_values(self.loss)(OUTPUTS[self.output](output), (y - mean) / std)
         return losses, losses
+
+    def lesson(self, output: Float[Array, "batch names"]) -> Float[Array, "batch names"]:
+        """In the targets' own units: a teacher may have learnt in other deviations."""
+        return self.answer(output)
+
+    def distillation(
+        self, output: Float[Array, "batch names"], taught: Array, y: Any, temperature: float
+    ) -> Float[Array, " batch"]:
+        """The mean squared error to the teacher's answers, in the student's deviations (Ba and Caruana 2014, section
+        2.2); numbers have no temperature."""
+        mean, std = (jnp.asarray(values, output.dtype) for values in (self.mean, self.std))
+        return mean_squared(OUTPUTS[self.output](output), (taught - mean) / std)
 
     def zero(self) -> dict[str, np.ndarray]:
         return {**super().zero(), "absolute": np.zeros((), np.float32)}

@@ -4,11 +4,14 @@ The device sees batches: `output` is what the network gives, `x` the normalised 
 the task's target. A pass over a split brings back an `Outcome` a batch; on the host they are joined to `Found`.
 """
 
+import operator
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any, ClassVar, NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
@@ -23,6 +26,9 @@ from cnnlab.spec.tasks import FIGURES
 
 Sums = Mapping[str, Array | np.ndarray]
 """What an epoch of training adds up on the device, "loss" and "examples" among it; means are taken at its end."""
+
+Losses = Array | Mapping[str, Array]
+"""Of each example, [batch]; of several heads by their names."""
 
 
 class Outcome(NamedTuple):
@@ -113,15 +119,21 @@ class Task(ABC):
         return x, x
 
     @abstractmethod
-    def objective(self, output: Any, x: Any, y: Any) -> tuple[Float[Array, " batch"], Float[Array, " batch"]]:
-        """The loss of each example, and what training lowers: the same, or with what auxiliary outputs add."""
+    def objective(self, output: Any, x: Any, y: Any) -> tuple[Losses, Losses]:
+        """The loss of each example, which `added` gets, and what training lowers: the same, or with what auxiliary
+        outputs add. Of several heads both by name, and of what training lowers each part times its weight."""
 
-    def distillation(self, output: Any, taught: Any, y: Any, temperature: float) -> Float[Array, " batch"]:
-        """How far each example's softened answer is from the teacher's, `taught`, times the temperature's square.
+    def lesson(self, output: Any) -> Any:
+        """What a student of the same task learns from this network's output in evaluation: here the output itself."""
+        return output
 
-        `taught` is what a network for the same task gives in evaluation; no gradient flows into it.
+    def distillation(self, output: Any, taught: Any, y: Any, temperature: float) -> Losses:
+        """How far each example's answer is from the teacher's: of distributions, which are softened, times the
+        temperature's square; of several heads of each that has a teacher, times its weight.
+
+        `taught` is the `lesson` of a network for the same task; no gradient flows into it.
         """
-        raise TypeError(f"{self.name} has no distribution")  # refused before: spec.distill.TASKS
+        raise TypeError(f"{self.name} has no teacher")  # refused before: spec.distill.TASKS
 
     def penalty(
         self, model: nnx.Module, x: Array, mask: Bool[Array, " batch"] | None = None
@@ -136,8 +148,9 @@ class Task(ABC):
         """The sums of an epoch before its first batch."""
         return {"loss": np.zeros((), np.float32), "examples": np.zeros((), np.int32)}
 
-    def added(self, sums: Sums, output: Any, y: Any, losses: Array, mask: Bool[Array, " batch"]) -> Sums:
-        """The sums with one more batch; what the mask leaves out does not count."""
+    def added(self, sums: Sums, output: Any, y: Any, losses: Any, mask: Bool[Array, " batch"]) -> Sums:
+        """The sums with one more batch, of the `losses` that `objective` gives; what the mask leaves out does not
+        count."""
         return {
             "loss": sums["loss"] + jnp.where(mask, losses, 0).sum(),
             "examples": sums["examples"] + mask.sum(dtype=jnp.int32),
@@ -177,6 +190,11 @@ class Task(ABC):
     @abstractmethod
     def files(self, found: Found, report: dict[str, Any], listing: Listing) -> dict[str, str | bytes]:
         """The tables of eval/<split>/ by their names."""
+
+
+def total(losses: Losses) -> Array:
+    """What training lowers of each example, [batch]: of several heads the sum of their parts."""
+    return reduce(operator.add, jax.tree.leaves(losses))
 
 
 def joined(parts: Sequence[tuple[Outcome, Any]]) -> Found:

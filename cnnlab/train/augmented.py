@@ -10,7 +10,7 @@ from cnnlab.data.augment import Sample, augment, centre_crop, example_keys, mix,
 from cnnlab.data.label_noise import noisy
 from cnnlab.spec.schema import Experiment
 from cnnlab.tasks.heads import SeveralHeads
-from cnnlab.tasks.task import Task
+from cnnlab.tasks.task import Losses, Task
 
 if TYPE_CHECKING:
     from cnnlab.train.step import Sizes
@@ -29,14 +29,14 @@ class Augmented(NamedTuple):
     partner: Array | None
     weight: Array | None
 
-    def mixed(self, losses: Callable[[Targets], tuple[Array, Array]]) -> tuple[Array, Array]:
+    def mixed(self, losses: Callable[[Targets], tuple[Losses, Losses]]) -> tuple[Losses, Losses]:
         """The losses [batch] by a target: of each example's own and its partner's, by their weights."""
         own = losses(self.y)
         if self.partner is None or self.weight is None:
             return own
         partner, weight = self.partner, self.weight
         other = losses(jax.tree.map(lambda values: values[partner], self.y))
-        return weight * own[0] + (1 - weight) * other[0], weight * own[1] + (1 - weight) * other[1]
+        return jax.tree.map(lambda mine, theirs: weight * mine + (1 - weight) * theirs, own, other)
 
 
 def augmented(experiment: Experiment, sizes: "Sizes", epoch: Array, x: Array, y: Targets, index: Array) -> Augmented:

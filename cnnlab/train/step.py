@@ -24,14 +24,14 @@ from cnnlab.optim.schedules import Rate
 from cnnlab.spec.schema import Experiment
 from cnnlab.tasks import made, task_of
 from cnnlab.tasks.perceptron import Perceptron
-from cnnlab.tasks.task import Outcome, Sums, Task
+from cnnlab.tasks.task import Losses, Outcome, Sums, Task, total
 from cnnlab.train import devices
 from cnnlab.train.augmented import augmented
 from cnnlab.train.freeze import frozen_mask, hold_statistics
 from cnnlab.train.precision import forward, inference, ready
 from cnnlab.train.rosenblatt import rosenblatt_step
 from cnnlab.train.state import State, initial, split
-from cnnlab.train.teacher import FAR, Taught, Teacher, is_taught, zero_of
+from cnnlab.train.teacher import FAR, Taught, Teacher, by_both, is_taught, zero_of
 from cnnlab.train.update import Update
 from cnnlab.weights.fork import network_for
 
@@ -240,7 +240,7 @@ def _train_step(
     assert (teacher is not None) == is_taught(experiment), "a step that learns from a teacher has one"
     taught = None if teacher is None else teacher.answers(taught_by, x, sizes.mean, sizes.std)
 
-    def mean_loss(params: Any) -> tuple[Array, tuple[Array, Array, Array | None, Any]]:
+    def mean_loss(params: Any) -> tuple[Array, tuple[Any, Losses, Array | None, Any]]:
         params = jax.tree.map(lambda leaf, still: jax.lax.stop_gradient(leaf) if still else leaf, params, frozen)
         model = nnx.merge(graph, params, state.stats)
         mode = Mode(train=True, key=model_key, recompute=experiment.train.remat)
@@ -249,10 +249,10 @@ def _train_step(
         losses, objective = batch.mixed(lambda y: task.objective(output, wanted, y))
         far = None
         if distill is not None and taught is not None:
-            far = task.distillation(output, taught, y, distill.temperature)
-            objective = (1 - distill.weight) * objective + distill.weight * far
+            distances = task.distillation(output, taught, y, distill.temperature)
+            objective, far = by_both(objective, distances, distill.weight), total(distances)
         stats = nnx.to_pure_dict(nnx.state(model, nnx.BatchStat))
-        mean = jnp.where(mask, objective, 0).sum() / mask.sum()
+        mean = jnp.where(mask, total(objective), 0).sum() / mask.sum()
         return mean + task.penalty(model, x, mask), (output, losses, far, stats)
 
     (loss, (output, losses, far, stats)), gradient = jax.value_and_grad(mean_loss, has_aux=True)(state.params)

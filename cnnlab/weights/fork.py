@@ -70,6 +70,8 @@ def _fork(task: SeveralHeads, features: tuple[int, ...], input_shape: tuple[int,
         try:
             head.task.check(jax.eval_shape(part, given).shape[1:], input_shape)
         except SpecError as error:
+            if error.where != "model":  # a setting of the task
+                raise SpecError(error.message, where=f"{where}.{error.where}", hint=error.hint) from None
             message = f"{error.message}; the trunk gives it {show(features)}"
             raise SpecError(message, where=f"{where}.layers", hint="change its layers, or the trunk's") from None
         parts[head.name] = part
