@@ -9,7 +9,7 @@ from cnnlab.cli.arguments import Checkpoint, Json
 
 if TYPE_CHECKING:
     from cnnlab.runs.directory import Run
-    from cnnlab.runs.prediction import Predictor
+    from cnnlab.runs.predictor import Predictor
 
 
 def predict(
@@ -45,22 +45,26 @@ def predict(
         typer.Option("--overlap", min=0, help="Pixels that tiles share; default: what the receptive field asks for."),
     ] = None,
     overlays: Annotated[bool, typer.Option("--overlays", help="Draw masks over images too, in -o/overlays.")] = False,
+    head: Annotated[
+        str | None, typer.Option("--head", metavar="NAME", help="Of several heads this one, as if it were alone.")
+    ] = None,
     checkpoint: Checkpoint = "best",
     json: Json = False,
 ) -> None:
-    """Print class and probability of files, as CSV; of autoencoders the error.
+    """Print class and probability of files, as CSV; of autoencoders the error; of several heads what each says.
 
     With a run, images and arrays go through the run's preprocessing. With --weights images go through that of the
     weights, arrays as they are (uint8 counts as pixels). Of a segmentation the share of each class is printed, and
-    -o FOLDER has a PNG of class ids for each image, in its size and orientation.
+    -o FOLDER has a PNG of class ids for each image, in its size and orientation; so too of the head that segments.
     """
     from cnnlab.cli.process import prepare
 
     prepare()
     from cnnlab.errors import SpecError
     from cnnlab.report.answers import check_name
-    from cnnlab.runs import prediction
     from cnnlab.runs.directory import open_run
+    from cnnlab.runs.maps import segmenting
+    from cnnlab.runs.predictor import of_run, of_weights
 
     given = {"--size": size, "--tile": tile, "--overlap": overlap, "--overlays": overlays or None}
     asked = [option for option, value in given.items() if value is not None]
@@ -70,13 +74,18 @@ def predict(
         run, paths = open_run(paths[0]), paths[1:]
         if not paths:
             raise SpecError("predict what?", hint="name images, .npy or .npz files")
-        predictor = prediction.of_run(run, checkpoint)
-        if output is None and predictor.task is not None and predictor.task.name == "segmentation" and not _npz(file):
+        predictor = of_run(run, checkpoint, head)
+        wanted = predictor.task.name != "heads" or file is not None or asked  # type: ignore[union-attr]
+        if output is None and wanted and not _npz(file) and (mapping := segmenting(run, checkpoint, predictor)):
             if overlays and file is None:
                 raise SpecError("overlays are written to a folder", where="--overlays", hint="name one with -o FOLDER")
-            return _masks(run, predictor, paths, file, json, overlays, {"size": size, "tile": tile, "overlap": overlap})
+            others = None if mapping is predictor else predictor
+            how = {"size": size, "tile": tile, "overlap": overlap}
+            return _masks(run, mapping, others, paths, file, json, overlays, how)
+    elif head is not None:
+        raise SpecError("is of a run with several heads", where="--head", hint="name the run in place of --weights")
     else:
-        predictor = prediction.of_weights(weights, model)
+        predictor = of_weights(weights, model)
     if file is not None:
         check_name(file)
     if asked:
@@ -105,8 +114,9 @@ def _answers(predictor: "Predictor", paths: list[Path], output: Any, file: Path 
         else:
             render.text(f"{file}\n")
         return
-    for name in () if json and output is not None else left_out(found):
-        render.note(f"{name} gives a map for every example, which -o answers.npz writes")
+    for name in () if json and output is not None else left_out(found, output):
+        masks = "; -o FOLDER writes masks" if output is None else ""
+        render.note(f"{name} gives a map for every example, which -o answers.npz writes{masks}")
     if json:
         render.document(document(found, output))
     else:
@@ -116,22 +126,29 @@ def _answers(predictor: "Predictor", paths: list[Path], output: Any, file: Path 
 def _masks(
     run: "Run",
     predictor: "Predictor",
+    whole: "Predictor | None",
     paths: list[Path],
     folder: Path | None,
     json: bool,
     overlays: bool,
     how: dict[str, Any],
 ) -> None:
-    """One row an example with the share of each class; the masks themselves go to the folder."""
+    """One row an example with the share of each class; the masks themselves go to the folder.
+
+    `whole`: the network with all of its heads, where the masks are of one of them and the others are to be heard too.
+    """
     from cnnlab.cli import render
     from cnnlab.cli.looking import looking
     from cnnlab.report import masks
     from cnnlab.runs.maps import Mapper
+    from cnnlab.runs.prediction import predict
 
     if folder is not None:
         masks.check_folder(folder, paths)
     mapper, classes = Mapper(run, predictor, **how), predictor.classes
     found = mapper.predict(paths)
+    several = whole is not None and len(whole.classes) > 1
+    others = predict(whole, paths, whole.output) if whole is not None and several else None
     with looking():
         if folder is None:
             rows = [masks.row(each, classes) for each in found]
@@ -139,7 +156,11 @@ def _masks(
             rows = masks.written(found, classes, folder, overlays=overlays)
     for note in mapper.notes:
         render.note(note)
+    head = predictor.head or ""
+    text = masks.rows_csv(rows, classes) if whole is None else masks.beside(rows, classes, head, others)
+    if folder is not None:
+        masks.write_shares(folder, text)
     if json:
-        render.document(rows)
+        render.document(rows if whole is None else masks.beside_document(rows, head, others))
     else:
-        render.text(masks.rows_csv(rows, classes))
+        render.text(text)

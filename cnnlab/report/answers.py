@@ -10,7 +10,8 @@ from cnnlab.errors import DataError
 from cnnlab.files import write_atomically
 from cnnlab.layers.windows import show
 from cnnlab.metrics.predictions import csv_text
-from cnnlab.runs.prediction import Answers, Output
+from cnnlab.runs.prediction import Answers
+from cnnlab.runs.predictor import Output
 
 
 def check_name(path: Path) -> None:
@@ -22,16 +23,16 @@ def check_name(path: Path) -> None:
 def save(path: Path, answers: Answers, output: Output) -> None:
     """An .npz file: the values under the output's name [example, ...], `files`, `indices` and `classes`.
 
-    Of several heads `<head>/<output>` and `<head>/classes`, of reconstructions `mse` too.
+    Of several heads `<head>/<output>` and `<head>/classes`, of reconstructions `reconstruction` and `mse`.
     """
     check_name(path)
     buffer = io.BytesIO()
     arrays = {"files": np.array(answers.files), "indices": np.array(answers.indices)}
-    if answers.mse is not None:
-        arrays["mse"] = answers.mse
     for name, part in (answers.heads or {"": answers}).items():
-        prefix = f"{name}/" if name else ""
-        arrays |= {f"{prefix}{output}": part.values, f"{prefix}classes": np.array(part.classes)}
+        prefix, what = f"{name}/" if name else "", output if part.mse is None else "reconstruction"
+        arrays |= {f"{prefix}{what}": part.values, f"{prefix}classes": np.array(part.classes)}
+        if part.mse is not None:
+            arrays[f"{prefix}mse"] = part.mse
     np.savez(buffer, **arrays)  # type: ignore[arg-type]
     write_atomically(path, buffer.getvalue())
 
@@ -44,9 +45,8 @@ def document(answers: Answers, output: Output | None) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = [
         {"file": file, "index": index} for file, index in zip(answers.files, answers.indices, strict=True)
     ]
-    maps = left_out(answers) if output is None else ()  # they have no class
     for name, part in answers.heads.items():
-        if name in maps:
+        if output is None and name in left_out(answers, output):  # they have no class
             continue
         for row, said in zip(rows, _said(part, output), strict=True):
             row[name] = said
@@ -66,22 +66,29 @@ def _said(answers: Answers, output: Output | None) -> list[dict[str, Any]]:
     return [{"class": name, "probability": probability} for name, probability in _best(answers)]
 
 
-def left_out(answers: Answers) -> tuple[str, ...]:
+def left_out(answers: Answers, output: Output | None) -> tuple[str, ...]:
     """The heads of several whose answers are maps, which are no columns of CSV."""
-    there = tuple(name for name, part in answers.heads.items() if part.values.ndim != 2)
+    there = tuple(
+        name for name, part in answers.heads.items() if part.values.ndim != 2 and (output or part.mse is None)
+    )
     return there if len(there) < len(answers.heads) else ()
 
 
 def rows(answers: Answers, output: Output | None) -> str:
     """The same as CSV. Raises DataError for values that are no list of numbers an example."""
+    return csv_text(table(answers, output))
+
+
+def table(answers: Answers, output: Output | None) -> list[list[Any]]:
+    """Its lines, the names of the columns first."""
     keys = list(zip(answers.files, answers.indices, strict=True))
-    parts = {name: part for name, part in answers.heads.items() if name not in left_out(answers)}
+    parts = {name: part for name, part in answers.heads.items() if name not in left_out(answers, output)}
     tables = [(f"{name} ", *_columns(part, output)) for name, part in parts.items()]
     if not tables:
         tables = [("", *_columns(answers, output))]
     head = [f"{prefix}{column}" for prefix, columns, _ in tables for column in columns]
     cells = [[cell for row in each for cell in row] for each in zip(*(found for *_, found in tables), strict=True)]
-    return csv_text([["file", "index", *head], *([*key, *row] for key, row in zip(keys, cells, strict=True))])
+    return [["file", "index", *head], *([*key, *row] for key, row in zip(keys, cells, strict=True))]
 
 
 def _columns(answers: Answers, output: Output | None) -> tuple[list[str], list[Any]]:

@@ -12,8 +12,10 @@ from cnnlab.errors import DataError
 from cnnlab.files import write_atomically
 from cnnlab.layers.windows import show
 from cnnlab.metrics.predictions import csv_text
+from cnnlab.report import answers
 from cnnlab.report.overlays import class_colours
 from cnnlab.runs.maps import Mapped
+from cnnlab.runs.prediction import Answers
 
 SHARES = "shares.csv"
 
@@ -33,7 +35,7 @@ def check_folder(folder: Path, files: Sequence[Path]) -> None:
 
 def written(found: Iterable[Mapped], classes: Sequence[str], folder: Path, *, overlays: bool) -> list[dict[str, Any]]:
     """The rows of the masks, each written to `<folder>/<name>.png`, of arrays with several `<name>-<index>.png`; with
-    `overlays` over its example in `<folder>/overlays` too; last the shares as CSV. Raises DataError."""
+    `overlays` over its example in `<folder>/overlays` too. Raises DataError."""
     made = []
     for each in found:
         if each.mask.ndim != 2:
@@ -44,8 +46,12 @@ def written(found: Iterable[Mapped], classes: Sequence[str], folder: Path, *, ov
         if overlays:
             _write(folder / "overlays" / name, overlay_png(each.picture, each.mask, len(classes)))
         made.append(row(each, classes, folder / name))
-    _write(folder / SHARES, rows_csv(made, classes).encode())
     return made
+
+
+def write_shares(folder: Path, text: str) -> None:
+    """The rows as CSV, beside their masks. Raises DataError."""
+    _write(folder / SHARES, text.encode())
 
 
 def row(found: Mapped, classes: Sequence[str], mask: Path | None = None) -> dict[str, Any]:
@@ -57,9 +63,34 @@ def row(found: Mapped, classes: Sequence[str], mask: Path | None = None) -> dict
 
 def rows_csv(rows: Sequence[dict[str, Any]], classes: Sequence[str]) -> str:
     """The rows as CSV: file, index, mask where it is written, and a column with the share of each class."""
+    return csv_text(_table(rows, classes))
+
+
+def beside(rows: Sequence[dict[str, Any]], classes: Sequence[str], head: str, others: Answers | None) -> str:
+    """The same of the masks of one head, with its name before its columns, and what the other heads say."""
+    first, *cells = _table(rows, classes)
+    table = [[*first[:2], *(f"{head} {column}" for column in first[2:])], *cells]
+    if others is not None:
+        table = [[*own, *more[2:]] for own, more in zip(table, answers.table(others, None), strict=True)]
+    return csv_text(table)
+
+
+def beside_document(rows: Sequence[dict[str, Any]], head: str, others: Answers | None) -> list[dict[str, Any]]:
+    """The rows by the heads' names, as `answers.document` has them."""
+    keys = ("file", "index")
+    made = [
+        {key: row[key] for key in keys} | {head: {key: value for key, value in row.items() if key not in keys}}
+        for row in rows
+    ]
+    if others is None:
+        return made
+    return [own | more for own, more in zip(made, answers.document(others, None), strict=True)]
+
+
+def _table(rows: Sequence[dict[str, Any]], classes: Sequence[str]) -> list[list[Any]]:
     columns = [key for key in ("file", "index", "mask") if key in (rows[0] if rows else ())]
     cells = [[*(row[key] for key in columns), *(row["shares"][name] for name in classes)] for row in rows]
-    return csv_text([[*columns, *classes], *cells])
+    return [[*columns, *classes], *cells]
 
 
 def mask_png(mask: np.ndarray, classes: int) -> bytes:

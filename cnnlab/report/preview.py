@@ -52,7 +52,8 @@ def previewed(spec: Path, overrides: list[str], examples: int, versions: int) ->
         )
     if experiment.model.weights is not None:  # which say how large images are
         return of_prepared(*prepare_experiment(experiment), examples, versions)
-    return of_prepared(experiment, prepare(experiment.data, Path(), experiment.seed, normal_of(experiment.task)), examples, versions)
+    prepared = prepare(experiment.data, Path(), experiment.seed, normal_of(experiment.task))
+    return of_prepared(experiment, prepared, examples, versions)
 
 
 def of_prepared(experiment: Experiment, prepared: Prepared, examples: int, versions: int) -> Previewed:

@@ -20,12 +20,14 @@ from cnnlab.errors import SpecError
 from cnnlab.layers.windows import ShapeError, show
 from cnnlab.receptive_field.fields import fields
 from cnnlab.runs.directory import Run
-from cnnlab.runs.prediction import ALONE, Predictor, answering, normalized
+from cnnlab.runs.prediction import ALONE, answering
+from cnnlab.runs.predictor import Predictor, normalized, of_run
 from cnnlab.runs.tiles import Side, Tiles, mapped, tiles
 from cnnlab.runs.weights import run_description
 from cnnlab.spec.data import decoder_of, with_own_decoder
 from cnnlab.spec.images import Decode
 from cnnlab.spec.load import load
+from cnnlab.tasks.heads import SeveralHeads
 from cnnlab.tasks.segmentation import Segmentation
 from cnnlab.trace.cost import cost, totals
 from cnnlab.trace.walk import Traced, trace
@@ -48,6 +50,20 @@ class Mapped:
     shares: np.ndarray
     picture: np.ndarray
     tiles: int
+
+
+def segmenting(run: Run, checkpoint: str, predictor: Predictor) -> Predictor | None:
+    """What gives masks: the predictor itself, or of several heads the one that segments; None where none does.
+
+    Raises SpecError where several do.
+    """
+    task = predictor.task
+    if not isinstance(task, SeveralHeads):
+        return predictor if isinstance(task, Segmentation) else None
+    names = [head.name for head in task.heads if isinstance(head.task, Segmentation)]
+    if len(names) > 1:
+        raise SpecError(f"several heads segment: {', '.join(names)}", where="-o", hint="choose one with --head")
+    return of_run(run, checkpoint, names[0]) if names else None
 
 
 class Mapper:

@@ -181,9 +181,10 @@ class Normal(NamedTuple):
 def normal_of(task: Any) -> Normal | None:
     """What a spec's task says of it, or that of one of several heads; None where training takes all classes."""
     heads = task.heads.items() if isinstance(task, HeadsTask) else ()
-    tasks = {"task": task} | {f"task.heads.{name}.task": head.task for name, head in heads}
-    found = [Normal(one.normal, f"{path}.normal") for path, one in tasks.items() if getattr(one, "normal", None)]
-    return found[0] if found else None
+    for path, one in [("task", task), *((f"task.heads.{name}.task", head.task) for name, head in heads)]:
+        if isinstance(one, ReconstructionTask) and one.normal is not None:
+            return Normal(one.normal, f"{path}.normal")
+    return None
 
 
 def task_tag(value: Any) -> Any:

@@ -15,7 +15,7 @@ from cnnlab.data.dataset import Dataset
 from cnnlab.errors import SpecError
 from cnnlab.spec.vocabulary import Layers
 from cnnlab.tasks.reconstruction import Reconstruction, Wanted
-from cnnlab.tasks.task import Found, Listing, Outcome, Sums, Task, mean_loss
+from cnnlab.tasks.task import Found, Listing, Outcome, Sums, Task, mean_loss, total
 
 
 @dataclass(frozen=True)
@@ -104,11 +104,12 @@ class SeveralHeads(Task):
         self, output: Mapping[str, Any], x: Array | Wanted, y: Mapping[str, Array]
     ) -> tuple[dict[str, Array], dict[str, Array]]:
         """By the heads' names: their losses, and what training lowers, times their weights."""
-        losses, lowered = {}, {}
+        losses: dict[str, Any] = {}
+        lowered: dict[str, Any] = {}
         for head in self.heads:
-            losses[head.name], own = head.task.objective(output[head.name], _wanted(head, x), y[head.task.target])
-            lowered[head.name] = head.weight * own
-        return losses, lowered
+            found = head.task.objective(output[head.name], _wanted(head, x), y[head.task.target])
+            losses[head.name], lowered[head.name] = found
+        return losses, self._weighted(lowered)
 
     def lesson(self, output: Mapping[str, Any]) -> dict[str, Any]:
         return {head.name: head.task.lesson(output[head.name]) for head in self.heads}
@@ -116,12 +117,12 @@ class SeveralHeads(Task):
     def distillation(
         self, output: Mapping[str, Any], taught: Mapping[str, Any], y: Mapping[str, Array], temperature: float
     ) -> dict[str, Array]:
-        return {
-            head.name: head.weight
-            * head.task.distillation(output[head.name], taught[head.name], y[head.task.target], temperature)
+        distances: dict[str, Any] = {
+            head.name: head.task.distillation(output[head.name], taught[head.name], y[head.task.target], temperature)
             for head in self.heads
             if head.name in taught
         }
+        return self._weighted(distances)
 
     def penalty(
         self, model: nnx.Module, x: Array, mask: Bool[Array, " batch"] | None = None
@@ -155,7 +156,8 @@ class SeveralHeads(Task):
         }
         values = _prefixed({name: part.values for name, part in parts.items()})
         shown = _prefixed({name: part.shown for name, part in parts.items()})
-        return Outcome({**values, "loss": self._total({name: part.values["loss"] for name, part in parts.items()})}, shown)
+        losses = self._total({name: part.values["loss"] for name, part in parts.items()})
+        return Outcome({**values, "loss": losses}, shown)
 
     def inside(self, model: nnx.Module, given: Array) -> dict[str, Array]:
         return _prefixed({head.name: head.task.inside(model, given) for head in self.heads})
@@ -163,9 +165,13 @@ class SeveralHeads(Task):
     def answer(self, output: Mapping[str, Any]) -> dict[str, Any]:
         return {head.name: head.task.answer(output[head.name]) for head in self.heads}
 
+    def _weighted(self, losses: Mapping[str, Any]) -> dict[str, Array]:
+        """Of each of these heads the losses times its weight."""
+        return {head.name: head.weight * jnp.asarray(losses[head.name]) for head in self.heads if head.name in losses}
+
     def _total(self, losses: Mapping[str, Any]) -> Array:
-        """The heads' losses times their weights, added up."""
-        return jnp.asarray(sum(head.weight * jnp.asarray(losses[head.name]) for head in self.heads))
+        """The losses of all heads times their weights, added up."""
+        return total(self._weighted(losses))
 
     # ------------------------------------------------------------ on the host
 
@@ -202,8 +208,8 @@ class SeveralHeads(Task):
 
 
 def _wanted(head: Head, x: Array | Wanted) -> Any:
-    """What a head's losses compare with: of all but the one that reconstructs the input before it was corrupted."""
-    return x.clean if isinstance(x, Wanted) and not isinstance(head.task, Reconstruction) else x
+    """What a head's task is given as x: of all but the one that reconstructs the input that the trunk saw."""
+    return x.given if isinstance(x, Wanted) and not isinstance(head.task, Reconstruction) else x
 
 
 def _prefixed(parts: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:

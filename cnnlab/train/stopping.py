@@ -1,5 +1,6 @@
 """Which epoch was the best, and when to stop: from the history alone, so that a resumed run decides alike."""
 
+import math
 from collections.abc import Sequence
 
 from cnnlab.spec.train import PATIENCE, EarlyStopping, Train
@@ -16,10 +17,15 @@ def watched(train: Train, *, has_validation: bool) -> EarlyStopping:
 
 
 def best_epoch(history: Sequence[dict[str, float]], stopping: EarlyStopping) -> int | None:
-    """Index of the last epoch that was better than all before it by more than `min_delta`."""
+    """Index of the last epoch that was better than all before it by more than `min_delta`.
+
+    A figure that is not defined, NaN, is no better than any; None where no epoch has another.
+    """
     best = None
     for i, row in enumerate(history):
         value = stopping.sign * row[stopping.metric]
+        if math.isnan(value):
+            continue
         if best is None or value < stopping.sign * history[best][stopping.metric] - stopping.min_delta:
             best = i
     return best
@@ -43,4 +49,5 @@ def ending(history: Sequence[dict[str, float]], stopping: EarlyStopping, epochs:
 def exhausted(history: Sequence[dict[str, float]], stopping: EarlyStopping) -> bool:
     """True when the last `patience` epochs have brought nothing better; without a patience, never."""
     best = best_epoch(history, stopping)
-    return best is not None and stopping.patience is not None and len(history) - 1 - best >= stopping.patience
+    since = len(history) if best is None else len(history) - 1 - best
+    return stopping.patience is not None and bool(history) and since >= stopping.patience

@@ -46,7 +46,7 @@ class Teacher:
             x = (x * std + mean - self.mean) / self.std
         lesson = self.task.lesson(forward(nnx.merge(self.graph, *arrays), x, self.precision, inference()))
         taught = {mine: lesson if theirs == ALONE else lesson[theirs] for mine, theirs in self.pairs.items()}
-        return taught[ALONE] if ALONE in taught else taught
+        return taught[ALONE] if ALONE in self.pairs else taught
 
 
 class Taught:

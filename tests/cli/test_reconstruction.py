@@ -10,7 +10,8 @@ import pytest
 from flax import nnx
 
 from cnnlab.errors import SpecError
-from cnnlab.runs.prediction import Predictor, predict
+from cnnlab.runs.prediction import predict
+from cnnlab.runs.predictor import Predictor
 
 SPEC = """\
 name: auto

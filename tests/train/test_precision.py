@@ -16,7 +16,8 @@ from cnnlab.models import build
 from cnnlab.models.heads import Heads
 from cnnlab.runs.directory import open_run
 from cnnlab.runs.evaluation import evaluate_split, restore_run
-from cnnlab.runs.prediction import of_run, predict
+from cnnlab.runs.prediction import predict
+from cnnlab.runs.predictor import of_run
 from cnnlab.spec.load import load, parse
 from cnnlab.spec.losses import CrossEntropy
 from cnnlab.tasks.classification import Classification
