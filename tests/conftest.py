@@ -51,6 +51,17 @@ def cnnlab(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) 
     return run
 
 
+def well(*arguments: object) -> None:
+    """A command that ends well, in the current directory."""
+    from cnnlab.cli import main
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["cnnlab", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+    assert not ended.value.code
+
+
 SPEC = """\
 name: small
 data:
@@ -99,16 +110,11 @@ def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture(scope="session")
 def trained_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with `small`, trained into runs/small."""
-    from cnnlab.cli import main
-
     folder = tmp_path_factory.mktemp("trained")
     spec = write_small(folder)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        patch.setattr(sys, "argv", ["cnnlab", "train", str(spec), "--quiet"])
-        with pytest.raises(SystemExit) as ended:
-            main()
-    assert not ended.value.code
+        well("train", spec, "--quiet")
     return folder
 
 

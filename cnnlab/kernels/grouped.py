@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from cnnlab.kernels.depthwise import pads
-from cnnlab.kernels.problem import Problem
+from cnnlab.kernels.problem import Problem, layout
 
 MOST_MERGED, MOST_CONVOLUTIONS = 16, 64  # channels that a convolution has at least, and convolutions at most
 
@@ -40,11 +40,6 @@ def _block_diagonal(w: Array, run: slice) -> Array:
     return w.reshape(*window, count * channels, count * features)
 
 
-def _layout(axes: int) -> tuple[str, str, str]:
-    space = "DHW"[3 - axes :]
-    return f"N{space}C", f"{space}IO", f"N{space}C"
-
-
 def forward(p: Problem, x: Array, w: Array) -> Array:
     made = [
         lax.conv_general_dilated(
@@ -53,7 +48,7 @@ def forward(p: Problem, x: Array, w: Array) -> Array:
             p.stride,
             pads(p),
             rhs_dilation=p.dilation,
-            dimension_numbers=_layout(len(p.window)),
+            dimension_numbers=layout(len(p.window)),
         )
         for run in _runs(p, x.dtype)
     ]
@@ -72,7 +67,7 @@ def input_gradient(p: Problem, dy: Array, w: Array) -> Array:
             beside,
             lhs_dilation=p.stride,
             rhs_dilation=p.dilation,
-            dimension_numbers=_layout(len(p.window)),
+            dimension_numbers=layout(len(p.window)),
         )
         for run in _runs(p, dy.dtype)
     ]

@@ -25,6 +25,12 @@ class Dimensions(NamedTuple):
     out: Shape
 
 
+def layout(axes: int) -> tuple[str, str, str]:
+    """How maps [batch, *space, channel] and weights [*window, channel, feature] lie, as JAX's convolution has it."""
+    space = "DHW"[3 - axes :]
+    return f"N{space}C", f"{space}IO", f"N{space}C"
+
+
 @dataclass(frozen=True)
 class Problem:
     """One of the three kinds of work of source [batch, *in, channels], weights, target [batch, *out, features].

@@ -11,6 +11,7 @@ from jax import Array
 from jaxtyping import Float
 
 from cnnlab.kernels.convolution import Windows
+from cnnlab.kernels.problem import layout
 from cnnlab.layers.initialize import Initializer
 from cnnlab.layers.mode import EVALUATION, Mode
 from cnnlab.layers.pad import padded
@@ -19,11 +20,6 @@ from cnnlab.layers.windows import Padding, PerAxis, ShapeError, check_fits, pads
 
 Map = Float[Array, "batch *space channel"]
 NewMap = Float[Array, "batch *new_space features"]
-
-
-def _dimensions(axes: int) -> tuple[str, str, str]:
-    space = "DHW"[3 - axes :]
-    return f"N{space}C", f"{space}IO", f"N{space}C"
 
 
 class _Windowed(nnx.Module):
@@ -111,7 +107,7 @@ class Conv(_Windowed):
             windows.stride,
             windows.padding,
             rhs_dilation=windows.dilation,
-            dimension_numbers=_dimensions(x.ndim - 2),
+            dimension_numbers=layout(x.ndim - 2),
             feature_group_count=windows.groups,
         )
         return y if self.bias is None else (y + self.bias[...]).astype(x.dtype)
@@ -151,7 +147,7 @@ class ConvTranspose(_Windowed):
             padding,
             lhs_dilation=self.stride,
             rhs_dilation=self.dilation,
-            dimension_numbers=_dimensions(len(space)),
+            dimension_numbers=layout(len(space)),
             feature_group_count=self.groups,
         )
         return y if self.bias is None else (y + self.bias[...]).astype(x.dtype)

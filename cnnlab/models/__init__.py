@@ -24,7 +24,7 @@ from cnnlab.models import (
     vgg,
 )
 from cnnlab.models.custom import from_layers
-from cnnlab.spec.layers import ConstantInit
+from cnnlab.spec.init import ConstantInit
 from cnnlab.spec.schema import LayersModel, ModelSpec
 
 if TYPE_CHECKING:

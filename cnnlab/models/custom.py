@@ -11,7 +11,9 @@ from cnnlab.layers import activation, compose, conv, gate, norm, pad, pool, regu
 from cnnlab.layers.initialize import Initializer, Rule
 from cnnlab.layers.stack import Stack
 from cnnlab.layers.windows import ShapeError, show, spatial_axes
-from cnnlab.spec.layers import ConstantInit, Dense, LayerSpec
+from cnnlab.spec.init import ConstantInit
+from cnnlab.spec.layer import LayerSpec
+from cnnlab.spec.layers import Dense
 from cnnlab.spec.vocabulary import Branches, CropConcat, Repeat, Residual
 
 

@@ -4,7 +4,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, Tag
 
-from cnnlab.spec.layers import ActivationName, InitRule
+from cnnlab.spec.activations import ActivationName
+from cnnlab.spec.init import InitRule
 from cnnlab.spec.types import Bool, Float, Frozen, PositiveInt, Rate, Str
 
 Input = Annotated[tuple[PositiveInt, ...], Field(min_length=1, max_length=4)]

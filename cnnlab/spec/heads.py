@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 
 from cnnlab.spec.endings import WITH_MORE_TO_SAY, doubled
-from cnnlab.spec.layers import Dense, LayerSpec
+from cnnlab.spec.layer import LayerSpec
+from cnnlab.spec.layers import Dense
 from cnnlab.spec.losses import default_loss, misfits
 from cnnlab.spec.schema import Experiment, LayersModel
 from cnnlab.spec.tasks import HeadSpec, HeadsTask, RegressionTask

@@ -1,91 +1,17 @@
-"""The single layers of `layers:`: the keys of each, their types and defaults."""
+"""The single layers of `layers:` but the activations: the keys of each, their types and defaults."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
-from pydantic import BeforeValidator, Field, create_model
-from pydantic_core import PydanticCustomError
+from pydantic import Field
 
-from cnnlab.spec.types import (
-    Bool,
-    Float,
-    Frozen,
-    Name,
-    NonNegativeFloat,
-    Padding,
-    PerAxis,
-    PositiveFloat,
-    PositiveInt,
-    Rate,
-    words_or,
-)
+from cnnlab.spec.activations import ActivationName
+from cnnlab.spec.init import Init
+from cnnlab.spec.layer import LayerSpec, word
+from cnnlab.spec.types import Bool, Padding, PerAxis, PositiveFloat, PositiveInt, Rate, words_or
 
-
-class ConstantInit(Frozen):
-    """Every weight the same."""
-
-    constant: Float
-
-
-InitName = Literal[
-    "xavier_normal",
-    "xavier_uniform",
-    "he_normal",
-    "he_uniform",
-    "lecun_normal",
-    "lecun_uniform",
-    "orthogonal",
-]
-
-
-def _constant(value: Any) -> Any:
-    if not isinstance(value, dict | ConstantInit):
-        raise PydanticCustomError("init", "must be the name of a rule, or {constant: 0.1}")
-    return value
-
-
-if TYPE_CHECKING:
-    InitRule = InitName | ConstantInit
-else:
-    InitRule = words_or(InitName, Annotated[ConstantInit, BeforeValidator(_constant)], "a mapping {constant: 0.1}")
-Init = Annotated[InitRule | None, Field(description="of the weights; default: model.init, else the layer's own")]
 PaddingMode = Literal["zeros", "reflect", "replicate", "circular"]
-ActivationName = Literal[
-    "identity",
-    "hard_threshold",
-    "relu",
-    "leaky_relu",
-    "prelu",
-    "elu",
-    "gelu",
-    "sigmoid",
-    "tanh",
-    "scaled_tanh",
-    "softplus",
-    "swish",
-    "sine",
-]
-
-
-class LayerSpec(Frozen):
-    """One entry of `layers:`. `kind` is its word, `short` the key that a bare value stands for."""
-
-    kind: ClassVar[str]
-    short: ClassVar[str | None] = None
-    name: Name | None = Field(default=None, description="the layer's name in tables; else its kind and position")
-
-    def __init_subclass__(cls, kind: str = "", **kwargs: Any):
-        super().__init_subclass__(**kwargs)
-        if kind:
-            cls.kind, cls.tags = kind, (kind,)
-
-
-def _word(kind: str, about: str) -> type[LayerSpec]:
-    """A layer without keys. It must be assigned to its word in CamelCase, or it cannot be pickled."""
-    name = "".join(map(str.capitalize, kind.split("_")))
-    return create_model(name, __base__=LayerSpec, __doc__=about, __module__=__name__, __cls_kwargs__={"kind": kind})
-
 
 # ---------------------------------------------------------------- with weights
 
@@ -185,8 +111,8 @@ class AdaptiveAvgPool(AdaptivePool, kind="adaptive_avg_pool"):
     """The mean of each of `size` windows that cover the map."""
 
 
-GlobalMaxPool = _word("global_max_pool", "The maximum over space: a vector.")
-GlobalAvgPool = _word("global_avg_pool", "The mean over space: a vector.")
+GlobalMaxPool = word("global_max_pool", "The maximum over space: a vector.", __name__)
+GlobalAvgPool = word("global_avg_pool", "The mean over space: a vector.", __name__)
 
 
 class SpatialPyramidPool(LayerSpec, kind="spatial_pyramid_pool"):
@@ -199,7 +125,7 @@ class SpatialPyramidPool(LayerSpec, kind="spatial_pyramid_pool"):
     method: Literal["max", "avg"] = "max"
 
 
-Flatten = _word("flatten", "All of the map as a vector, channels fastest.")
+Flatten = word("flatten", "All of the map as a vector, channels fastest.", __name__)
 
 
 class Upsample(LayerSpec, kind="upsample"):
@@ -255,51 +181,3 @@ class StochasticDepth(Dropped, kind="stochastic_depth"):
     """Whole examples are dropped: for the end of a residual's body (Huang et al. 2016)."""
 
     rate: Rate = Field(default=0.2, description="share that training drops")
-
-
-# ---------------------------------------------------------------- activations
-
-Identity = _word("identity", "x.")
-HardThreshold = _word("hard_threshold", "1 where x > 0, else 0; nothing before it learns.")
-Relu = _word("relu", "max(x, 0).")
-Gelu = _word("gelu", "x times the normal distribution's probability of less than x.")
-Sigmoid = _word("sigmoid", "1 / (1 + exp(-x)).")
-Tanh = _word("tanh", "The hyperbolic tangent.")
-ScaledTanh = _word("scaled_tanh", "1.7159 tanh(2x / 3).")
-Softmax = _word("softmax", "exp(x) over its sum along the channels.")
-
-
-class LeakyRelu(LayerSpec, kind="leaky_relu"):
-    short: ClassVar[str | None] = "slope"
-    slope: NonNegativeFloat = 0.01
-
-
-class Prelu(LayerSpec, kind="prelu"):
-    """A leaky ReLU whose slope is learned, from 1/4 on."""
-
-    shared: Bool = Field(default=False, description="one slope for all channels")
-
-
-class Elu(LayerSpec, kind="elu"):
-    """x where positive, alpha (exp(x) - 1) elsewhere."""
-
-    alpha: PositiveFloat = 1.0
-
-
-class Softplus(LayerSpec, kind="softplus"):
-    """log(1 + exp(beta x)) / beta."""
-
-    beta: PositiveFloat = 1.0
-
-
-class Swish(LayerSpec, kind="swish"):
-    """x sigmoid(beta x)."""
-
-    beta: NonNegativeFloat = 1.0
-    learned: Bool = Field(default=False, description="whether beta is learned, from the given one on")
-
-
-class Sine(LayerSpec, kind="sine"):
-    """sin(frequency x)."""
-
-    frequency: PositiveFloat = 1.0

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Union
 from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag
 from pydantic_core import PydanticCustomError
 
-from cnnlab.spec.layers import words_or
-from cnnlab.spec.types import Fraction, Frozen, NonNegativeFloat, PositiveFloat, Rate, Str
+from cnnlab.spec.types import Fraction, Frozen, NonNegativeFloat, PositiveFloat, Rate, Str, words_or
 from cnnlab.spec.yaml import Path
 
 if TYPE_CHECKING:

@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Union
 from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, WrapSerializer
 from pydantic_core import PydanticCustomError
 
+from cnnlab.spec import activations
 from cnnlab.spec import layers as single
-from cnnlab.spec.layers import ActivationName, LayerSpec
+from cnnlab.spec.activations import ActivationName
+from cnnlab.spec.layer import LayerSpec
 from cnnlab.spec.types import PositiveInt, words_or
 
 
@@ -65,8 +67,9 @@ _CLASSES = (
     single.GlobalAvgPool, single.SpatialPyramidPool, single.Flatten, single.Upsample, single.Pad,
     single.BatchNorm, single.LayerNorm, single.InstanceNorm, single.GroupNorm,
     single.Dropout, single.SpatialDropout, single.StochasticDepth,
-    single.Identity, single.HardThreshold, single.Relu, single.LeakyRelu, single.Prelu, single.Elu, single.Gelu,
-    single.Sigmoid, single.Tanh, single.ScaledTanh, single.Softplus, single.Swish, single.Sine, single.Softmax,
+    activations.Identity, activations.HardThreshold, activations.Relu, activations.LeakyRelu,
+    activations.Prelu, activations.Elu, activations.Gelu, activations.Sigmoid, activations.Tanh,
+    activations.ScaledTanh, activations.Softplus, activations.Swish, activations.Sine, activations.Softmax,
     Residual, Branches, CropConcat, Repeat,
 )  # fmt: skip
 VOCABULARY: dict[str, type[LayerSpec]] = {cls.kind: cls for cls in _CLASSES}

@@ -12,7 +12,7 @@ from cnnlab.layers.initialize import Initializer
 from cnnlab.layers.windows import show
 from cnnlab.models import build
 from cnnlab.models.custom import from_layers
-from cnnlab.spec.layers import ConstantInit
+from cnnlab.spec.init import ConstantInit
 from cnnlab.spec.schema import LayersModel, Model
 from cnnlab.tasks.heads import SeveralHeads
 from cnnlab.tasks.task import Task

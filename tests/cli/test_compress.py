@@ -3,7 +3,6 @@
 import csv
 import json
 import shutil
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +16,7 @@ from cnnlab.runs.weights import run_weights
 from cnnlab.spec.load import load
 from cnnlab.tasks import task_of
 from cnnlab.weights.quantize import dequantized
+from tests.conftest import well
 
 SPEC = """\
 name: source
@@ -46,16 +46,6 @@ REST = 8 + 8 + 12 + 3 + 4 * 8
 OUTS = {"a": 8, "b": 8, "c": 12, "head": 3}
 HALVED = {"a": 4, "c": 6}
 LOW = SIZES | {"a": 4 * (9 + 8), "c": 6 * (INPUTS + 12)}
-
-
-def well(*arguments: str) -> None:
-    from cnnlab.cli import main
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "argv", ["cnnlab", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            main()
-    assert not ended.value.code
 
 
 @pytest.fixture(scope="module")

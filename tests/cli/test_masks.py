@@ -2,7 +2,6 @@
 
 import csv
 import json
-import sys
 from contextlib import chdir
 from pathlib import Path
 
@@ -10,10 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cnnlab.cli import main
 from cnnlab.data.dataset import load
 from cnnlab.runs import maps
 from cnnlab.spec.data import ImageFolder
+from tests.conftest import well
 
 HEAD = """\
 seed: 1
@@ -64,13 +63,10 @@ def place(tmp_path_factory) -> Path:
         "unet": HEAD + UNET.replace("PADDING", "same") + TRAIN.replace("EPOCHS", "12"),
         "valid": HEAD + UNET.replace("PADDING", "valid") + TRAIN.replace("EPOCHS", "4"),
     }
-    with chdir(folder), pytest.MonkeyPatch.context() as patched:
+    with chdir(folder):
         for name, text in specs.items():
             Path(f"{name}.yaml").write_text(text)
-            patched.setattr(sys, "argv", ["cnnlab", "train", f"{name}.yaml", "--quiet", "--run", name, "--json"])
-            with pytest.raises(SystemExit) as ended:
-                main()
-            assert ended.value.code in (0, None)
+            well("train", f"{name}.yaml", "--quiet", "--run", name, "--json")
     return folder
 
 

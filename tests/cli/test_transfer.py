@@ -17,8 +17,8 @@ from cnnlab.models import build
 from cnnlab.spec.load import load
 from cnnlab.train import checkpoint
 from tests.cli.test_train import on_a_terminal
+from tests.conftest import well
 from tests.runs.test_pretrained import LAYERS, SOURCE, stored_weights, write_images
-from tests.runs.test_pretrained import command as well
 from tests.runs.test_training import arrays, command, results
 
 TARGET = (

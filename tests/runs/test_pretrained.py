@@ -1,7 +1,6 @@
 """What a run starts from with `model.weights`: bit for bit what is stored, and the preprocessing that goes with it."""
 
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +20,7 @@ from cnnlab.train.state import State, named_leaves, split
 from cnnlab.train.step import Program, Sizes, compile_program
 from cnnlab.weights.files import Description
 from cnnlab.weights.files import write as write_weights
+from tests.conftest import well
 from tests.runs.test_training import arrays
 
 LAYERS = """
@@ -47,17 +47,6 @@ def write_images(path: Path, classes: int, size: int, channels: int = 1) -> None
     np.savez(path, x=x, y=np.arange(20 * classes) % classes)
 
 
-def command(*arguments: object) -> None:
-    """A command that ends well, in the current directory."""
-    from cnnlab.cli import main
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "argv", ["cnnlab", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            main()
-    assert not ended.value.code
-
-
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory) -> Path:
     """Runs of three classes on 6x6 pixels and on vectors, and the weights of the first in every form."""
@@ -71,12 +60,12 @@ def folder(tmp_path_factory) -> Path:
     (folder / "vectors.yaml").write_text(VECTORS)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        command("train", "source.yaml", "--quiet")
-        command("train", "vectors.yaml", "--quiet")
-        command("export-weights", "runs/source", "-o", "exported.safetensors")
+        well("train", "source.yaml", "--quiet")
+        well("train", "vectors.yaml", "--quiet")
+        well("export-weights", "runs/source", "-o", "exported.safetensors")
         save_file(load_file("exported.safetensors"), "foreign.safetensors")  # without its description
         known = ("--model", "source.yaml", "--input", "6,6,1")  # a foreign file says neither
-        command("import-weights", "foreign.safetensors", *known, "-o", "imported.safetensors")
+        well("import-weights", "foreign.safetensors", *known, "-o", "imported.safetensors")
     return folder
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from cnnlab.spec.load import load
 from cnnlab.train import checkpoint
-from tests.runs.test_pretrained import command
+from tests.conftest import well
 from tests.runs.test_training import arrays, table
 
 DATA = "data: {{source: npz, path: {}, batch_size: 16}}\n"
@@ -38,8 +38,8 @@ def folder(tmp_path_factory) -> Path:
     (folder / "student.yaml").write_text(DATA.format("data.npz") + STUDENT)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        command("train", "teacher.yaml", "--run", "runs/big", "--quiet")
-        command("train", "student.yaml", "--run", "runs/small", "--quiet")
+        well("train", "teacher.yaml", "--run", "runs/big", "--quiet")
+        well("train", "student.yaml", "--run", "runs/small", "--quiet")
     shutil.copytree(folder / "runs/big", folder / "runs/new")
     shutil.rmtree(folder / "runs/new/checkpoints")
     return folder
@@ -132,11 +132,31 @@ def test_a_teacher_that_does_not_fit_is_told_before_there_is_a_run(cnnlab, folde
     assert not Path("runs/never").exists()
 
 
-def test_a_task_that_the_data_brings_and_no_teacher_can_teach(cnnlab):
-    Path("curve.yaml").write_text("data: {source: function}\nmodel: {name: mlp}\ndistill: {teacher: runs/big}\n")
-    ended = cnnlab("check", "curve.yaml")
+CURVE = "data: {source: function, examples: 60, batch_size: 16}\nmodel: {name: mlp, hidden: [6]}\ntrain: {epochs: 2}\n"
+
+
+def test_numbers_are_learnt_from_a_teachers(cnnlab, folder):
+    Path("curve.yaml").write_text(CURVE)
+    Path("copy.yaml").write_text(CURVE + "distill: {teacher: runs/curve, weight: 1}\n")
+    assert cnnlab("train", "curve.yaml", "--run", "runs/curve", "--quiet").code == 0
+    line = f"teacher         19 parameters, weight 1: {folder / 'runs/curve'}"  # numbers have no temperature
+    assert cnnlab("check", "copy.yaml").out.splitlines()[-1] == line
+    copied = "train={epochs: 1}", "optimizer={name: sgd, learning_rate: 0}", "model.weights=runs/curve"
+    assert cnnlab("train", "copy.yaml", *copied, "--run", "runs/copy", "--quiet").code == 0
+    (row,) = table(Path("runs/copy/history.csv"))
+    assert float(row["train/distillation"]) == pytest.approx(0, abs=1e-10)  # of the teacher itself
+    assert float(row["train/loss"]) > 0.01
+    assert cnnlab("train", "copy.yaml", "seed=1", "--run", "runs/other", "--quiet").code == 0
+    first, last = table(Path("runs/other/history.csv"))
+    assert float(first["train/distillation"]) > float(last["train/distillation"]) > 0
+
+
+def test_numbers_have_no_temperature_where_the_data_says_that_it_has_them(cnnlab):
+    Path("warm.yaml").write_text(CURVE + "distill: {teacher: runs/big, temperature: 2}\n")
+    ended = cnnlab("check", "warm.yaml")
     assert ended.code == 2
-    assert ended.err.startswith("distill: regression has no distribution to learn from a teacher;")
+    said = "distill.temperature: the temperature is of distributions, and a regression has numbers; leave it out\n"
+    assert ended.err == said
 
 
 def test_the_range_test_and_the_bench_have_the_teacher_too(cnnlab):

@@ -1,7 +1,6 @@
 """Weights in and out: what a file needs to be imported, what it says afterwards, and what a run gives away."""
 
 import json
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from cnnlab.weights import files
 from cnnlab.weights.files import Description
 from cnnlab.weights.names import OURS, counters, schemes, tensors
 from cnnlab.weights.preprocessing import IMAGENET_MEAN, IMAGENET_STD, Preprocessing, published
+from tests.conftest import well
 
 RESNET = "{name: resnet18, width: 4}"
 GRAY = "{layers: [conv: {features: 4, kernel: 3}, relu, flatten, dense: classes]}"
@@ -296,7 +296,6 @@ DATA = (
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory) -> Path:
     """Runs on 6x6 pixels and on vectors that are no pixels; the last state of the first is not its best."""
-    from cnnlab.cli import main
 
     folder = tmp_path_factory.mktemp("runs")
     random = np.random.default_rng(0)
@@ -311,10 +310,7 @@ def runs(tmp_path_factory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         for name in ("net", "mlp"):
-            patch.setattr(sys, "argv", ["cnnlab", "train", f"{name}.yaml", "--run", name, "--quiet"])
-            with pytest.raises(SystemExit) as ended:
-                main()
-            assert not ended.value.code
+            well("train", f"{name}.yaml", "--run", name, "--quiet")
     return folder
 
 

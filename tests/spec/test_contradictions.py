@@ -164,6 +164,13 @@ def test_two_layers_of_one_list_do_not_share_a_name(refused_at, layers, sentence
     assert refused_at(f"model:\n  layers: {layers}\n") == f"model.layers{sentence}"
 
 
+def test_a_loss_is_held_against_the_task_that_the_data_is_for_beside_other_mistakes(refused):
+    text = HEAD + "model: {layers: [flatten, dense: classes]}\nloss: mean_squared\ntrain: {average: {from_epoch: 99}}\n"
+    first, second = refused(text).splitlines()
+    assert "loss.name: mean_squared is no loss of classification; there are " in first
+    assert "train.average.from_epoch: epoch 99 never comes" in second
+
+
 def test_all_contradictions_at_once_and_with_doubled_keys(refused):
     text = """\
 data: {source: digits, split: {train: 0.5}, augment: [{}]}

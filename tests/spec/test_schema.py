@@ -5,9 +5,9 @@ from typing import get_args
 import pytest
 from pydantic import ValidationError
 
+from cnnlab.spec.activations import ActivationName
 from cnnlab.spec.load import parse
-from cnnlab.spec.losses import LOSSES, Sum
-from cnnlab.spec.vocabulary import ActivationName
+from cnnlab.spec.losses import LOSSES_OF_TASK
 
 SHORTEST = "data: {source: digits}\nmodel: {name: lenet5}\n"
 
@@ -96,7 +96,7 @@ train:
         ("data.augment[0].flip", ("horizontal", "vertical", "both")),
         ("model.pooling", ("avg", "max")),
         ("model.activation", get_args(ActivationName)),
-        ("loss.name", [cls.tags[0] for cls in LOSSES if cls is not Sum]),
+        ("loss.name", LOSSES_OF_TASK["classification"]),
         ("optimizer.learning_rate.schedule", ("constant", "cosine")),
         ("optimizer.name", ("sgd", "momentum", "adam", "adamw")),
         ("train.early_stopping.metric", ("train/loss", "train/accuracy", "validation/loss", "validation/f1")),

@@ -8,7 +8,7 @@ import pytest
 from cnnlab.layers.initialize import RULES
 from cnnlab.layers.pad import PADDING_MODES
 from cnnlab.spec.dump import to_yaml
-from cnnlab.spec.layers import ConstantInit
+from cnnlab.spec.init import ConstantInit
 from cnnlab.spec.load import parse
 from cnnlab.spec.vocabulary import VOCABULARY, ActivationName
 

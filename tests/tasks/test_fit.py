@@ -17,6 +17,7 @@ SAYS = "the sigmoid at the network's end says from 0 to 1; scale the values, or 
 def complaint(folder: Path, text: str, kind: type[Exception]) -> str:
     x = np.arange(8, dtype=np.float32).reshape(8, 1)
     np.savez(folder / "a.npz", x=x, y=x[:, 0] % 2)  # values 0 and 1: mean 0.5, deviation 0.5
+    np.savez(folder / "c.npz", x=x, y=x[:, 0] / 2)
     np.savez(folder / "b.npz", x=x, y=(x[:, 0] % 2).astype(np.int64))
     experiment = parse(text, "spec.yaml")
     prepared = prepare(experiment.data, folder, experiment.seed)
@@ -27,12 +28,13 @@ def complaint(folder: Path, text: str, kind: type[Exception]) -> str:
 
 A = "data: {source: npz, path: a.npz, target: values, split: {train: 1}}\nmodel: {layers: [dense: 1, %s]}\n"
 B = A.replace("a.npz, target: values", "b.npz")
+C = A.replace("a.npz, target: values", "c.npz")
 
 
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        (A % "relu" + "loss: cross_entropy", f"loss.name: cross_entropy is no loss of regression; {LOSSES}"),
+        (C % "relu" + "loss: cross_entropy", f"loss.name: cross_entropy is no loss of regression; {LOSSES}"),
         (B % "softmax", "model.layers[1]: cross_entropy applies the softmax itself; leave this one out"),
         (B % "sigmoid",
          "model.layers[1]: cross_entropy takes scores without bounds, and the sigmoid keeps them from 0 to 1; "

@@ -16,7 +16,7 @@ from cnnlab.report.pictures import pictures
 from cnnlab.spec.load import parse
 from cnnlab.tasks import task_of
 from cnnlab.tasks.heads import SeveralHeads
-from cnnlab.tasks.task import Listing, joined
+from cnnlab.tasks.task import Listing, joined, total
 from cnnlab.train.state import named_leaves, split
 from cnnlab.weights.fork import network_for
 from cnnlab.weights.head import heads_of, without_head
@@ -55,8 +55,9 @@ def test_the_objective_is_the_weighted_sum_of_the_heads(scenes):
     digit, place = task.heads
     expected = digit.task.objective(output["digit"], x, y["class"])[0]
     expected += 0.25 * place.task.objective(output["place"], x, y["mask"])[0]
-    for found in task.objective(output, x, y):
-        np.testing.assert_allclose(found, expected, rtol=1e-6)
+    losses, lowered = task.objective(output, x, y)
+    np.testing.assert_allclose(total(lowered), expected, rtol=1e-6)
+    np.testing.assert_allclose(losses["digit"] + 0.25 * losses["place"], expected, rtol=1e-6)
 
 
 def test_gradients_add_up_in_the_trunk_and_stay_apart_in_the_heads(scenes):
@@ -70,7 +71,7 @@ def test_gradients_add_up_in_the_trunk_and_stay_apart_in_the_heads(scenes):
         return named_leaves(jax.grad(lambda p: objective(nnx.merge(graph, p, stats)(x, EVALUATION)).mean())(params))
 
     digit, place = task.heads
-    whole = of(lambda output: task.objective(output, x, y)[1])
+    whole = of(lambda output: total(task.objective(output, x, y)[1]))
     first = of(lambda output: digit.task.objective(output["digit"], x, y["class"])[1])
     second = of(lambda output: place.task.objective(output["place"], x, y["mask"])[1])
     assert any(name.startswith("conv_0") for name in whole)
@@ -113,7 +114,8 @@ def test_sums_of_an_epoch_leave_padding_out(scenes):
     losses, _ = task.objective(output, x, y)
     means = task.means(task.added(task.zero(), output, y, losses, mask))
     assert set(means) == set(task.trained)
-    assert means["loss"] == pytest.approx(float(losses[:5].mean()), rel=1e-6)
+    expected = losses["digit"] + 0.25 * losses["place"]
+    assert means["loss"] == pytest.approx(float(expected[:5].mean()), rel=1e-6)
     right = np.asarray(output["digit"].argmax(-1) == y["class"])[:5]
     assert means["digit/accuracy"] == right.mean()
     assert means["digit/loss"] + 0.25 * means["place/loss"] == pytest.approx(means["loss"], rel=1e-5)

@@ -1,3 +1,5 @@
+import math
+
 import pytest
 
 from cnnlab.spec.train import EarlyStopping, Train
@@ -16,6 +18,8 @@ def rows(metric: str, values: list[float]) -> list[dict[str, float]]:
         ("validation/f1", [0.5], 0, 0),
         ("train/loss", [1.0, 0.95, 0.85], 0.1, 2),  # 0.95 is no gain of more than 0.1, 0.85 is
         ("train/loss", [], 0, None),
+        ("validation/r2", [math.nan, -2, math.nan, 0.5, 0.2], 0, 3),  # what is not defined is never the best
+        ("validation/loss", [math.nan, math.nan], 0, None),
     ],
 )
 def test_the_best_epoch(metric, values, min_delta, best):
@@ -29,6 +33,8 @@ def test_patience_counts_the_epochs_since_the_best_one():
     assert not exhausted(rows("validation/loss", [1, 2]), stopping)
     assert exhausted(rows("validation/loss", [1, 2, 3]), stopping)
     assert not exhausted(rows("validation/loss", [1, 2, 0.5]), stopping)
+    assert not exhausted(rows("validation/loss", [math.nan]), stopping)
+    assert exhausted(rows("validation/loss", [math.nan, math.nan]), stopping)
 
 
 def test_without_early_stopping_the_best_is_chosen_by_what_is_measured():

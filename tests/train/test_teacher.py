@@ -43,7 +43,7 @@ def teacher() -> Teacher:
     model = network_for(parse(TEACHER, "t").model, SHAPE, 3, init=Initializer())
     graph, params, stats = split(model)
     mean, std = np.full(1, 0.1, np.float32), np.full(1, 0.25, np.float32)
-    return Teacher(graph, filled(params), filled(stats), mean, std, "float32")
+    return Teacher(graph, filled(params), filled(stats), mean, std, "float32", TASK, {"": ""})
 
 
 def by_hand(teacher: Teacher, x: np.ndarray) -> np.ndarray:
@@ -126,10 +126,10 @@ def test_a_teacher_with_the_same_normalisation_gets_the_same_bits(teacher):
             return x
 
     graph, params, stats = split(Seen())
-    same = Teacher(graph, params, stats, SIZES.mean, SIZES.std, "float32")
+    same = Teacher(graph, params, stats, SIZES.mean, SIZES.std, "float32", TASK, {"": ""})
     x = jax.numpy.asarray(X)
     np.testing.assert_array_equal(same.answers(same.arrays, x, SIZES.mean, SIZES.std), X)
-    other = Teacher(graph, params, stats, teacher.mean, teacher.std, "float32")
+    other = Teacher(graph, params, stats, teacher.mean, teacher.std, "float32", TASK, {"": ""})
     pixels = X.astype(np.float64) * 0.5 + 0.3
     found = other.answers(other.arrays, x, SIZES.mean, SIZES.std)
     np.testing.assert_allclose(found, (pixels - 0.1) / 0.25, rtol=1e-5, atol=1e-6)
