@@ -55,7 +55,8 @@ class Plan:
         distill, lesson = self.network.experiment.distill, self.lesson
         if distill is None or lesson is None:
             return None
-        return {**distill.model_dump(), "parameters": lesson.parameters, "sha256": lesson.sha256}
+        heads = {mine: theirs for mine, theirs in lesson.teacher.pairs.items() if mine or theirs}
+        return {**distill.model_dump(), "parameters": lesson.parameters, "sha256": lesson.sha256, "heads": heads}
 
 
 def plan(spec: Path, overrides: list[str], shape: tuple[int, ...] | None) -> Plan:

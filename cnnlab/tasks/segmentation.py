@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
-from jaxtyping import Bool, Float, UInt8
+from jaxtyping import Bool, Float, Shaped, UInt8
 
 from cnnlab.errors import SpecError
 from cnnlab.layers.windows import show
@@ -63,9 +63,10 @@ class Segmentation(Task):
     def distillation(
         self, output: Float[Array, " batch *space classes"], taught: Array, y: Any, temperature: float
     ) -> Float[Array, " batch"]:
-        """The mean over the positions of which the mask says something."""
-        counted = centre(y, output.shape[1:-1]) != UNKNOWN
-        return kullback_leibler(output, taught, temperature=temperature, counted=counted)
+        """The mean over the positions of which the mask says something; of the teacher's map too the centre counts."""
+        space = output.shape[1:-1]
+        counted = centre(y, space) != UNKNOWN
+        return kullback_leibler(output, centre(taught, space), temperature=temperature, counted=counted)
 
     def zero(self) -> dict[str, np.ndarray]:
         return {**super().zero(), "correct": np.zeros((), np.float32), "positions": np.zeros((), np.float32)}
@@ -128,7 +129,7 @@ class Segmentation(Task):
 FIGURES = ("pixel_accuracy", "mean_iou", "mean_dice")
 
 
-def centre(mask: UInt8[Array, " batch *whole"], space: tuple[int, ...]) -> UInt8[Array, " batch *space"]:
-    """The middle of every mask, of the size `space`; of an odd surplus less is cut before."""
-    starts = [(whole - size) // 2 for whole, size in zip(mask.shape[1:], space, strict=True)]
+def centre(mask: Shaped[Array, "batch ..."], space: tuple[int, ...]) -> Shaped[Array, "batch ..."]:
+    """The middle of every mask or map [batch, *whole, ...], of the size `space`; of an odd rest less is cut before."""
+    starts = [(whole - size) // 2 for whole, size in zip(mask.shape[1:], space, strict=False)]
     return mask[(slice(None), *(slice(start, start + size) for start, size in zip(starts, space, strict=True)))]

@@ -75,6 +75,14 @@ def test_of_maps_those_positions_count_of_which_the_mask_says_something():
     np.testing.assert_allclose(far(task, jnp.asarray(student), teacher, jnp.asarray(mask)), expected, rtol=1e-4)
 
 
+def test_a_student_with_a_smaller_map_learns_from_the_centre_of_its_teachers():
+    task = Segmentation(("a", "b", "c"), CrossEntropy())
+    student, teacher = drawn(2, 2, 3, 3), drawn(2, 5, 5, 3)
+    expected = entropy(student, teacher[:, 1:3, 1:4]).mean((1, 2))
+    mask = jnp.zeros((2, 5, 5), jnp.uint8)
+    np.testing.assert_allclose(far(task, jnp.asarray(student), teacher, mask), expected, rtol=1e-4)
+
+
 def numbers(output: str, mean: tuple[float, ...], std: tuple[float, ...]) -> Regression:
     return Regression(("a", "b"), MeanSquared(name="mean_squared"), mean, std, output)
 
