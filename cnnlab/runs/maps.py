@@ -62,7 +62,7 @@ def segmenting(run: Run, checkpoint: str, predictor: Predictor) -> Predictor | N
         return predictor if isinstance(task, Segmentation) else None
     names = [head.name for head in task.heads if isinstance(head.task, Segmentation)]
     if len(names) > 1:
-        raise SpecError(f"several heads segment: {', '.join(names)}", where="-o", hint="choose one with --head")
+        raise SpecError(f"several heads segment: {', '.join(names)}", where="--head", hint="choose one of them")
     return of_run(run, checkpoint, names[0]) if names else None
 
 

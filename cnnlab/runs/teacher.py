@@ -56,7 +56,7 @@ def find_lesson(experiment: Experiment, prepared: Prepared) -> Lesson | None:
         return None
     task = task_of(experiment, prepared)
     for where, message in untaught(distill, [part.name for part in parts(task).values()]):
-        raise SpecError(message, where=dotted(where), hint="" if "leave" in message else "leave it out")
+        raise SpecError(message, where=dotted(where))
     path = Path(distill.teacher)
     if path.is_file():
         raise SpecError(f"{path} is a file, and a teacher is the directory of a run", where=WHERE)

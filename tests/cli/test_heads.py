@@ -7,8 +7,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from flax import nnx
 from PIL import Image
 
+from cnnlab.errors import SpecError
+from cnnlab.runs.directory import Run
+from cnnlab.runs.maps import segmenting
+from cnnlab.runs.predictor import Predictor
+from cnnlab.spec.losses import CrossEntropy
+from cnnlab.tasks.heads import Head, SeveralHeads
+from cnnlab.tasks.segmentation import Segmentation
 from tests.conftest import well
 
 SPEC = """\
@@ -167,6 +175,14 @@ def test_what_cannot_be_asked_is_a_sentence(cnnlab, arguments, said):
     assert (ended.code, ended.out, len(ended.err.splitlines())) == (2, "", 1), ended.err
     assert ended.err.startswith(said)
     assert not Path("out").exists()
+
+
+def test_of_two_heads_that_segment_one_has_to_be_chosen():
+    loss = CrossEntropy()
+    task = SeveralHeads(tuple(Head(name, Segmentation(("a", "b"), loss), 1.0, ()) for name in ("first", "second")))
+    predictor = Predictor(lambda _: nnx.Module(), lambda: ({}, ()), lambda _: np.zeros(1), task.names, task=task)
+    with pytest.raises(SpecError, match="--head: several heads segment: first, second; choose one of them"):
+        segmenting(Run(Path("runs/scenes")), "best", predictor)
 
 
 def test_a_run_is_compressed_with_all_of_its_heads(cnnlab):
