@@ -49,6 +49,12 @@ class FetchError(CnnlabError):
     exit_code = 1
 
 
+class HostError(CnnlabError):
+    """A process of a job cannot be reached, or has ended before the others."""
+
+    exit_code = 1
+
+
 class Diverged(CnnlabError):
     """Training left the finite numbers, or every reasonable one; the last good checkpoint is kept."""
 

@@ -30,6 +30,15 @@ def open_streams() -> None:
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115  (for as long as the process lives)
 
 
+def keep_stdout() -> None:
+    """Only what this program prints reaches stdout from here on: gloo greets there each process that it connects."""
+    sys.stdout.flush()
+    kept = os.dup(1)
+    with open(os.devnull, "wb") as nowhere:
+        os.dup2(nowhere.fileno(), 1)
+    sys.stdout = open(kept, "w", encoding=sys.stdout.encoding)  # noqa: SIM115  (for as long as the process lives)
+
+
 def keep_programs() -> None:
     """XLA's programs stay in the user's cache directory, so that the second start does not compile.
 

@@ -1,5 +1,6 @@
 """`cnnlab train`."""
 
+import sys
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -7,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cnnlab.cli.arguments import Json, Overrides, Spec
+from cnnlab.errors import SpecError
 
 if TYPE_CHECKING:
     from cnnlab.report.results import Outcome
@@ -22,25 +24,53 @@ def train(
         str | None,
         typer.Option("--fold", metavar="N|all", help="The fold of data.split.folds that validates, from 1; or all."),
     ] = None,
+    coordinator: Annotated[
+        str | None,
+        typer.Option("--coordinator", metavar="HOST:PORT|auto", help="Train with other processes; where process 0 is."),
+    ] = None,
+    processes: Annotated[int | None, typer.Option("--processes", metavar="N", help="How many train together.")] = None,
+    process: Annotated[
+        int | None, typer.Option("--process", metavar="I", help="Which of them this is, from 0.")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Train a spec; leaves a run and prints its tables.
 
     The run directory is runs/<name>, with -2, -3 ... when taken. The tables are the test split's, of the best step.
     Folds are runs/<name>-fold1 and so on; of all of them mean and deviation are printed.
+    Several processes, on one machine or many, share each batch if each is started with the same command and its own
+    --process; under SLURM, Open MPI and on TPU pods --coordinator auto is enough. Process 0 alone writes and prints.
     """
-    from cnnlab.cli.process import prepare
+    from cnnlab.cli.process import keep_stdout, prepare
+    from cnnlab.train.job import joined, place
 
+    at = place(coordinator, processes, process)
+    if at is not None and fold == "all":
+        message = "--fold all trains one run after the other, and --coordinator one with several processes"
+        raise SpecError(message, hint="start a job for each fold")
     prepare()
+    if at is not None:
+        keep_stdout()
+    with joined(at, _say):
+        _train_all(spec, list(overrides or []), run, fold, resume=resume, quiet=quiet, json=json)
+
+
+def _say(sentence: str) -> None:
+    print(sentence, file=sys.stderr, flush=True)
+
+
+def _train_all(
+    spec: Path, given: list[str], run: Path | None, fold: str | None, *, resume: bool, quiet: bool, json: bool
+) -> None:
+    """One run, or one for each fold."""
     from cnnlab.cli import render, render_folds
     from cnnlab.report import folds
     from cnnlab.runs.folds import ALL, fold_overrides, folds_of, summary_path
     from cnnlab.spec.load import load
 
-    given = list(overrides or [])
     if fold != ALL:
         outcome = _train(spec, [*given, *fold_overrides(fold)], run, resume=resume, quiet=quiet, shown=not json)
-        return render.document(outcome.document()) if json else None
+        return render.document(outcome.document()) if json and outcome is not None else None
     results, numbers = [], folds_of(spec, given, fold)
     for number in numbers:
         if not quiet:
@@ -48,6 +78,7 @@ def train(
         place = None if run is None else run / f"fold{number}"
         settings = [*given, *fold_overrides(str(number))]
         outcome = _train(spec, settings, place, resume=resume, quiet=quiet, shown=False)
+        assert outcome is not None, "folds are trained by one process"
         results.append(folds.fold_result(number, outcome))
     name = load(spec, [*given, *fold_overrides(fold)]).name or ""
     found, path = folds.document(name, results), summary_path(name, run)
@@ -55,8 +86,10 @@ def train(
     return render.document(found) if json else render_folds.folds(found, path)
 
 
-def _train(spec: Path, overrides: list[str], run: Path | None, *, resume: bool, quiet: bool, shown: bool) -> "Outcome":
-    """One run, from its spec to its pictures; its tables are `shown` before these."""
+def _train(
+    spec: Path, overrides: list[str], run: Path | None, *, resume: bool, quiet: bool, shown: bool
+) -> "Outcome | None":
+    """One run, from its spec to its pictures; its tables are `shown` before these. None where process 0 has it all."""
     from cnnlab import kernels
     from cnnlab.cli.looking import looking
     from cnnlab.cli.outcomes import shown_then_completed
@@ -72,21 +105,28 @@ def _train(spec: Path, overrides: list[str], run: Path | None, *, resume: bool, 
     from cnnlab.runs.pretrained import load_weights, prepare_experiment
     from cnnlab.runs.signals import StopSignals
     from cnnlab.runs.teacher import find_lesson
+    from cnnlab.runs.together import check_together, follow
     from cnnlab.spec.load import load
     from cnnlab.tasks import task_of
+    from cnnlab.train import hosts
+    from cnnlab.train.job import heard
 
     with StopSignals() as signals:
         asked = load(spec, overrides)
         check_energy(asked.train.energy)
-        with looking(quiet=quiet):
+        with looking(quiet=quiet or hosts.process() > 0):
             experiment, prepared = prepare_experiment(asked)
         found = network(experiment, prepared.input_shape, task_of(experiment, prepared), prepared=prepared)
         if experiment.model.weights is not None:  # told before there is a run
             load_weights(experiment.model, found.model, prepared.input_shape)
         lesson = find_lesson(experiment, prepared)
+        check_together(experiment, prepared, training.fingerprints(experiment, lesson))
+        if hosts.process() > 0:
+            with heard():
+                return follow(experiment, prepared, lesson and lesson.teacher, signals)
         directory = locate(run_name(experiment), run, resume=resume)
         with Lock(directory):
-            with training.recorded(directory), Display(experiment, quiet=quiet) as display:
+            with training.recorded(directory), Display(experiment, quiet=quiet) as display, heard():
                 if kernels.to_build():
                     display.note("building the kernels for this machine, once: some ten seconds")
                 model = found.summary()

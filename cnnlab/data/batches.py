@@ -11,6 +11,7 @@ from cnnlab.data.stored import Reading, reading
 from cnnlab.data.threads import ahead
 
 AHEAD = 2  # batches that are being read while one is worked on
+ALL = (0, 1)  # the part of a batch that a process reads which trains alone
 
 Targets = np.ndarray | Mapping[str, np.ndarray]
 """What there is to learn of each example: [example, ...], or several of that by their kinds, as in
@@ -25,8 +26,9 @@ def taken(targets: Targets, rows: np.ndarray) -> Targets:
 
 
 class Batch(NamedTuple):
-    """x [batch, *spatial, channel], uint8 or float32; y [batch, ...], the target; mask [batch], bool, True for an
-    example that counts, False for one that only fills up; index [batch], int32, the examples' places in the dataset."""
+    """x [batch, *spatial, channel], uint8 or float32, or a process's share of that; y [batch, ...], the target;
+    mask [batch], bool, True for an example that counts, False for one that only fills up; index [batch], int32, the
+    examples' places in the dataset."""
 
     x: np.ndarray
     y: Targets
@@ -105,16 +107,21 @@ def training_batch(
 
 
 def training_batches(
-    prepared: Prepared, order: np.ndarray, first: int, batch_size: int, targets: Targets | None = None
+    prepared: Prepared,
+    order: np.ndarray,
+    first: int,
+    batch_size: int,
+    targets: Targets | None = None,
+    part: tuple[int, int] = ALL,
 ) -> Iterator[Coming]:
     """The batches of an epoch from number `first` on, as `training_batch` makes them, the next ones on their way.
 
-    Closed or forgotten, it reads no more.
+    Of x only one `part` of so many is read, see `share`. Closed or forgotten, it reads no more.
     """
     indices, x = prepared.splits["train"][order], prepared.dataset.x
     y = prepared.dataset.y if targets is None else targets
     numbers = range(first, steps_per_epoch(len(indices), batch_size))
-    return ahead(lambda i: _begin(x, y, indices, i, batch_size), numbers, AHEAD)
+    return ahead(lambda i: _begin(x, y, indices, i, batch_size, part), numbers, AHEAD)
 
 
 def epoch_places(prepared: Prepared, order: np.ndarray, batch_size: int) -> tuple[np.ndarray, np.ndarray]:
@@ -123,32 +130,32 @@ def epoch_places(prepared: Prepared, order: np.ndarray, batch_size: int) -> tupl
 
 
 def evaluation_batches(
-    prepared: Prepared, split: str, batch_size: int, targets: Targets | None = None
+    prepared: Prepared, split: str, batch_size: int, targets: Targets | None = None, part: tuple[int, int] = ALL
 ) -> Iterator[Batch]:
     """All batches of a split in the order of its indices, the last one filled up and masked; as evaluation sees them,
-    and the `targets` are to be too."""
+    and the `targets` are to be too. Of x only one `part` of so many is read, see `share`."""
     indices, x = prepared.splits[split], prepared.seen
     y = prepared.dataset.y if targets is None else targets
     numbers = range(steps_per_epoch(len(indices), batch_size))
-    for coming in ahead(lambda i: _begin(x, y, indices, i, batch_size), numbers, AHEAD):
+    for coming in ahead(lambda i: _begin(x, y, indices, i, batch_size, part), numbers, AHEAD):
         yield coming.result()
 
 
 def share(rows: np.ndarray, process: int, processes: int) -> np.ndarray:
-    """Of index or mask [..., batch], the part that one of `processes` hosts reads: as many columns as the others.
+    """Of index or mask [..., batch], the part that one of several processes reads: as many columns as the others.
 
-    Joined in the hosts' order they are the batch, whatever the number of hosts. ValueError where they do not divide it.
+    Joined in the processes' order they are the batch, however many there are. ValueError where they do not divide it.
     """
     batch = rows.shape[-1]
     if batch % processes:
-        raise ValueError(f"{processes} hosts do not divide a batch of {batch}")
+        raise ValueError(f"{processes} processes do not divide a batch of {batch}")
     part = batch // processes
     return rows[..., process * part : (process + 1) * part]
 
 
-def _begin(x: Any, y: Targets, indices: np.ndarray, i: int, batch_size: int) -> Coming:
+def _begin(x: Any, y: Targets, indices: np.ndarray, i: int, batch_size: int, part: tuple[int, int] = ALL) -> Coming:
     (index,), (mask,) = _places(indices, np.array([i]), batch_size)
-    return Coming(reading(x, index), taken(y, index), mask, index)
+    return Coming(reading(x, share(index, *part)), taken(y, index), mask, index)
 
 
 def _places(indices: np.ndarray, batches: np.ndarray, batch_size: int) -> tuple[np.ndarray, np.ndarray]:

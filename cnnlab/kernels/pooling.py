@@ -86,7 +86,7 @@ def reduce_window_is_fast(dtype: np.dtype) -> bool:
     """Whether `jax.lax.reduce_window`, traced now for a maximum, is fast here, its gradient included."""
     if jax.default_backend() != "cpu":
         return True
-    one = jax.local_device_count() == 1  # kernels take whole arrays
+    one = jax.device_count() == 1  # kernels take whole arrays
     return one and _installed["yes"] and lowering.switched_on() and dtype.name in TYPES
 
 

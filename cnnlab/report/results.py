@@ -11,6 +11,8 @@ from cnnlab.report.pictures import pictures
 from cnnlab.runs import history
 from cnnlab.runs.evaluation import Restored, evaluate_split, with_state
 from cnnlab.runs.training import Started, recorded, set_status
+from cnnlab.train import hosts
+from cnnlab.train.step import Sizes, compile_program
 from cnnlab.train.stopping import ERRORS, ending, watched
 
 
@@ -50,7 +52,10 @@ def finish(started: Started) -> Outcome:
     With `complete` the curves are drawn too, and the run is finished.
     """
     run, prepared = started.run, started.prepared
-    restored = with_state(run, started.experiment, prepared, started.program, "best")
+    program = started.program
+    if hosts.processes() > 1:  # the others are done, and this is what 'cnnlab eval' does
+        program = compile_program(started.experiment, Sizes.of(started.experiment, prepared), alone=True)
+    restored = with_state(run, started.experiment, prepared, program, "best")
     splits = [name for name in ("validation", "test") if name in prepared.splits] or ["train"]
     # Intervals and all pictures are of the split that the run is told by; `eval` makes those of the others.
     outcomes = [evaluate(restored, split, "best", brief=split != splits[-1]) for split in splits]

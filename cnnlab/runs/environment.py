@@ -29,6 +29,7 @@ def environment(seed: int, spec: Path) -> dict[str, Any]:
         "python": platform.python_version(),
         "platform": platform.platform(),
         "device": {"platform": device.platform, "kind": device.device_kind, "count": jax.device_count()},
+        "processes": jax.process_count(),
         "kernels": kernels.enable().document(),
         "packages": {name: _version(name) for name in PACKAGES},
     }

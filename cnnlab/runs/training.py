@@ -17,8 +17,9 @@ from cnnlab.runs.energy import metered
 from cnnlab.runs.environment import environment
 from cnnlab.runs.pretrained import load_weights, with_weights
 from cnnlab.runs.saving import Saver
-from cnnlab.runs.signals import StopSignals
+from cnnlab.runs.signals import StopSignals, name_of
 from cnnlab.runs.teacher import Lesson, fingerprint
+from cnnlab.runs.together import begun_together, flat
 from cnnlab.runs.weights import read
 from cnnlab.spec.dump import to_yaml
 from cnnlab.spec.load import load
@@ -64,8 +65,7 @@ def start(
 
     `model` is what model.json is to hold, `lesson` what `find_lesson` gives.
     """
-    begun = resume and run.status.exists()
-    learnt_from = {"weights": _fingerprint(experiment), "teacher": lesson and lesson.sha256}
+    begun, learnt_from = resume and run.status.exists(), fingerprints(experiment, lesson)
     if begun:
         _check_same(run, experiment, prepared, learnt_from)
     else:
@@ -76,6 +76,7 @@ def start(
         notes.append(f"training is slower than it could be, without the kernels: {status.why}")
     if state is None:
         state = first_state(experiment, prepared, program)
+    state = begun_together(program, state, epoch, history.read(run.history)[:epoch])
     for note in (*prepared.notes, *notes):
         run.write_log(f"note: {note}")
     if begun:
@@ -117,8 +118,8 @@ def set_status(run: Run, status: str, reason: str | None, **more: Any) -> None:
 
 def _check_same(run: Run, experiment: Experiment, prepared: Prepared, learnt_from: Mapping[str, str | None]) -> None:
     """Raises RunError that names the first setting in which the run differs, or that data, weights or teacher do."""
-    before = _flat(load(run.resolved, begun=True).model_dump(mode="json"))
-    now = _flat(experiment.model_dump(mode="json"))
+    before = flat(load(run.resolved, begun=True).model_dump(mode="json"))
+    now = flat(experiment.model_dump(mode="json"))
     unsaid = {key for key in {*before, *now} if key.split(".")[0] == "task" and "task" in before}  # by an older run
     for key in sorted({*before, *now} - unsaid):
         if before.get(key) != now.get(key):
@@ -137,24 +138,14 @@ def _check_same(run: Run, experiment: Experiment, prepared: Prepared, learnt_fro
             raise RunError(f"{what} are not what they were when the run began", where=str(run.path), hint=hint)
 
 
-def _fingerprint(experiment: Experiment) -> str | None:
-    """The SHA-256 of the weights that a spec starts from: of the file, or of the run's best checkpoint."""
+def fingerprints(experiment: Experiment, lesson: Lesson | None) -> dict[str, str | None]:
+    """The SHA-256 of the weights that a spec starts from, of the file or of the run's best checkpoint, and of those of
+    its teacher."""
+    found = {"weights": None, "teacher": None if lesson is None else lesson.sha256}
     if experiment.model.weights is None:
-        return None
+        return found
     path = Path(experiment.model.weights)
-    if not path.is_dir():
-        return checkpoint.sha256(path)
-    return fingerprint(read(path)[0])
-
-
-def _flat(value: Any, path: str = "") -> dict[str, Any]:
-    """Settings by their paths; a list of plain values is one, an empty list or mapping none."""
-    if isinstance(value, list) and not any(isinstance(inner, dict) for inner in value):
-        return {path: value} if value else {}
-    if not isinstance(value, dict | list):
-        return {path: value}
-    items = value.items() if isinstance(value, dict) else enumerate(value)
-    return {k: v for name, inner in items for k, v in _flat(inner, f"{path}.{name}".lstrip(".")).items()}
+    return {**found, "weights": fingerprint(read(path)[0]) if path.is_dir() else checkpoint.sha256(path)}
 
 
 def first_state(experiment: Experiment, prepared: Prepared, program: Program) -> State:
@@ -243,7 +234,7 @@ def _train(started: Started, signals: StopSignals) -> Generator[Progress | Epoch
 
 def _interrupted(run: Run, signals: StopSignals, step: int) -> Interrupted:
     assert signals.number is not None, "the loop stops because a signal came"
-    reason = f"{'Ctrl-C' if signals.number == 2 else 'SIGTERM'} at step {step}"
+    reason = f"{name_of(signals.number)} at step {step}"
     set_status(run, "interrupted", reason)
     message = f"interrupted by {reason}; saved in {run.path}"
     return Interrupted(message, signal_number=signals.number, hint="--resume continues it")

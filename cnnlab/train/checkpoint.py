@@ -10,6 +10,8 @@ import json
 import logging
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -45,7 +47,8 @@ def save(directory: Path, state: State, epoch: int) -> Checkpoint:
     leaves = {name: np.asarray(leaf) for name, leaf in named_leaves(state).items()}
     logging.getLogger("absl").setLevel(logging.CRITICAL)  # Orbax prints a traceback a thread; the error is raised too
     try:
-        ocp.save(str((work / "state").absolute()), leaves)
+        with _alone():
+            ocp.save(str((work / "state").absolute()), leaves)
     except ValueError as error:  # Orbax tells a full disk so
         if "RESOURCE_EXHAUSTED" in str(error):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path)) from error
@@ -92,9 +95,10 @@ def load(checkpoint: Checkpoint, like: Any) -> Any:
         have, want = manifest["arrays"].get(name), wanted.get(name)
         if have != want:
             raise RunError(f"holds another model: '{name}' is {have}, not {want}", where=str(checkpoint.path))
-    sharding = jax.sharding.SingleDeviceSharding(jax.devices()[0])
+    sharding = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
     abstract = {n: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding) for n, leaf in leaves.items()}
-    return from_named(ocp.load(str((checkpoint.path / "state").absolute()), abstract), like)
+    with _alone():
+        return from_named(ocp.load(str((checkpoint.path / "state").absolute()), abstract), like)
 
 
 def verify(checkpoint: Checkpoint) -> dict[str, Any]:
@@ -118,6 +122,21 @@ def sha256(path: Path) -> str:
     """The file's SHA-256 as hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """Inside, Orbax takes this process for the only one: of a job, process 0 stores the state by itself.
+
+    Its option `active_processes` is not enough: when it saves it compares paths among all processes (0.12.0).
+    """
+    counted = jax.process_count
+    if counted() > 1:
+        jax.process_count = lambda backend=None: 1
+    try:
+        yield
+    finally:
+        jax.process_count = counted
 
 
 def _synced_sha256(path: Path) -> str:

@@ -8,6 +8,7 @@ import numpy as np
 from cnnlab.data.batches import Batch, Targets, evaluation_batches, taken
 from cnnlab.data.prepare import Prepared
 from cnnlab.tasks.task import Found, Outcome, Task, joined
+from cnnlab.train import devices
 from cnnlab.train.step import Program
 
 
@@ -40,9 +41,10 @@ def evaluate(
         seen += int(batch.mask.sum())
         parts.append((Outcome(values, shown), taken(batch.y, batch.mask)))
 
-    for batch in evaluation_batches(prepared, split, batch_size, seen_targets(program.task, prepared)):
+    targets, part = seen_targets(program.task, prepared), devices.part_of(program.mesh)
+    for batch in evaluation_batches(prepared, split, batch_size, targets, part):
         check()
-        outcome = program.evaluate(params, stats, batch.x, batch.y)
+        outcome = program.evaluate(params, stats, devices.whole(batch.x, program.mesh), batch.y)
         if pending is not None:  # fetched only now, while the device works on the next batch
             keep(*pending)
         pending = (outcome, batch)

@@ -13,7 +13,7 @@ from cnnlab.data.batches import Batch, Coming, epoch_order, epoch_places, traini
 from cnnlab.data.prepare import Prepared
 from cnnlab.data.stored import StoredImages
 from cnnlab.spec.schema import Experiment
-from cnnlab.train import devices
+from cnnlab.train import devices, hosts
 from cnnlab.train.state import State
 from cnnlab.train.step import Examples, Program
 from cnnlab.train.waiting import Clock
@@ -65,7 +65,7 @@ class Feed:
         self._seed, self._batch_size = experiment.seed, experiment.data.batch_size
         self._targets, self._examples = program.task.targets(prepared.dataset), None
         x = prepared.dataset.x
-        if fits_device(x):
+        if hosts.all_of(lambda: fits_device(x)):
             self._examples = devices.replicated(Examples(on_device(x), self._targets), program.mesh)  # type: ignore[arg-type]
         self._fast: set[Callable[..., State]] = set()
         self.data_seconds = 0.0
@@ -83,7 +83,7 @@ class Feed:
         self.data_seconds += time.perf_counter() - started
         many = self._steps.many
         if self._examples is not None and many not in self._fast:
-            if loops_are_fast(many, state, *self._resident, 1):
+            if hosts.all_of(lambda: loops_are_fast(many, state, *self._resident, 1)):
                 self._fast.add(many)
             else:
                 self._examples = None
@@ -112,11 +112,16 @@ class Feed:
         """What `advance` calls in the epoch that was begun, lowered for this state: to be looked at."""
         if self._examples is not None:
             return self._steps.many.lower(state, *self._resident, 1)  # type: ignore[attr-defined]
-        batch = next(self._batches(0)).result()
+        batch = self._placed(next(self._batches(0)).result())
         return self._steps.one.lower(state, *batch)  # type: ignore[attr-defined]
 
     def _batches(self, first: int) -> Iterator[Coming]:
-        return training_batches(self._prepared, self._order, first, self._batch_size, self._targets)
+        part = devices.part_of(self._program.mesh)
+        return training_batches(self._prepared, self._order, first, self._batch_size, self._targets, part)
+
+    def _placed(self, batch: Batch) -> Batch:
+        """The batch with the x of all processes, of which this one has read its share."""
+        return batch._replace(x=devices.whole(batch.x, self._program.mesh))
 
     def _next(self, coming: Iterator[Coming], state: State) -> Batch:
         batch = next(coming)
@@ -125,4 +130,4 @@ class Feed:
         started = time.perf_counter()
         found = batch.result()
         self.data_seconds += time.perf_counter() - started
-        return found
+        return self._placed(found)

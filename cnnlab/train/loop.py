@@ -12,7 +12,7 @@ from cnnlab.data.prepare import Prepared
 from cnnlab.errors import Diverged
 from cnnlab.spec.schema import Experiment
 from cnnlab.tasks.task import Task
-from cnnlab.train import devices
+from cnnlab.train import devices, hosts
 from cnnlab.train.evaluate import evaluate
 from cnnlab.train.feed import Feed
 from cnnlab.train.state import State
@@ -73,7 +73,7 @@ def fit(
             if asked_to_stop():
                 check_finite(state, program.task)  # nothing that has diverged is saved
                 raise Stopped(state)
-            count, before = min(at_once, steps - done), time.perf_counter()
+            count, before = hosts.first(min(at_once, steps - done)), time.perf_counter()
             state = jax.block_until_ready(feed.advance(state, done, count))
             done, now = done + count, time.perf_counter()
             at_once = max(1, int(count * DISPATCH_SECONDS / (now - before)))

@@ -146,11 +146,17 @@ class Sizes:
 
 
 def compile_program(
-    experiment: Experiment, sizes: Sizes, rate: Rate | None = None, teacher: Teacher | None = None
+    experiment: Experiment,
+    sizes: Sizes,
+    rate: Rate | None = None,
+    teacher: Teacher | None = None,
+    *,
+    alone: bool = False,
 ) -> Program:
     """Build the model and its step for the data. Nothing is compiled before the first call.
 
     `rate` of the update replaces the spec's learning rate. Of a spec with `distill` only what has its `teacher` trains.
+    `alone`: for the devices of this process only, though others train along.
     """
     kernels.enable()
     spec = experiment.model
@@ -160,7 +166,8 @@ def compile_program(
     frozen_graph, *_ = split(model)
     steps = steps_per_epoch(sizes.examples, experiment.data.batch_size)
     update = Update(experiment, steps, rate)
-    mesh = devices.mesh_for(experiment.data.batch_size)
+    mesh = devices.mesh_for(experiment.data.batch_size, alone=alone)
+    outputs: dict[str, Any] = {} if mesh is None else {"out_shardings": devices.everywhere(mesh)}
     step = partial(_train_step, frozen_graph, frozen_mask(params, spec.freeze), None)
     first = None if spec.unfreeze_at_epoch is None else spec.unfreeze_at_epoch * steps
     unfrozen = partial(_train_step, graph, frozen_mask(params, ()), first)
@@ -174,7 +181,9 @@ def compile_program(
         _compiled(trained, steps, experiment, mesh, arrays),
         None if first is None else _compiled(partial(unfrozen, *rest), steps, experiment, mesh, arrays),
         spec.unfreeze_at_epoch,
-        jax.jit(partial(_evaluate, graph, experiment, sizes, mesh), compiler_options=kernels.compiler_options()),
+        jax.jit(
+            partial(_evaluate, graph, experiment, sizes, mesh), compiler_options=kernels.compiler_options(), **outputs
+        ),
         jax.jit(ready) if experiment.precision == "bfloat16" else lambda params: params,
         initial(params, stats, update.begun(params, stats), sizes.task)._replace(sums=zero_of(experiment, sizes.task)),
         steps,
