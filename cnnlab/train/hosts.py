@@ -128,7 +128,7 @@ def lost(why: str) -> str | None:
         except jax.errors.JaxRuntimeError:
             return GONE
         time.sleep(0.1)
-    return f"another process has ended without a word ({why})" if _OF_CONNECTIONS.search(why) else None
+    return "another process has ended without a word" if _OF_CONNECTIONS.search(why) else None
 
 
 def from_first(tree: Any, mesh: Mesh | None) -> Any:

@@ -108,7 +108,7 @@ def heard() -> Iterator[None]:
 
         if (told := hosts.lost(str(error))) is None:
             raise
-        raise HostError(told) from error
+        raise HostError(told, hint="--resume continues the run") from error
 
 
 class Watch:
@@ -174,9 +174,7 @@ def _start(place: Place, say: Callable[[str], None]) -> "Channel":
     except (ValueError, RuntimeError, OSError) as error:
         if place.coordinator is None:
             hint = "give --coordinator HOST:PORT --processes N --process I"
-            raise SpecError(
-                f"--coordinator auto: JAX finds no launcher of processes here ({error})", hint=hint
-            ) from None
+            raise SpecError("--coordinator auto: JAX finds no launcher of processes here", hint=hint) from None
         raise HostError(f"cannot start: {error}", where=place.coordinator) from None
     finally:
         timer.cancel()
@@ -191,7 +189,8 @@ def _check_free(host: str, port: int) -> None:
     try:
         socket.create_server((host.strip("[]"), port)).close()
     except OSError as error:
-        message = f"--coordinator: the port {port} cannot be used: {error.strerror or error}"
+        why = os.strerror(error.errno) if error.errno else str(error)
+        message = f"--coordinator: the port {port} cannot be used: {why}"
         raise SpecError(message, hint="choose another, the same for all processes") from None
 
 

@@ -89,7 +89,7 @@ def test_batches_read_ahead_are_the_same(count, batch_size, first):
 
 
 @given(part=st.integers(1, 8), processes=st.integers(1, 6), steps=st.integers(1, 4))
-def test_hosts_share_a_batch(part, processes, steps):
+def test_processes_share_a_batch(part, processes, steps):
     rows = np.random.default_rng(0).integers(0, 1000, (steps, part * processes))
     shares = [share(rows, process, processes) for process in range(processes)]
     assert {found.shape for found in shares} == {(steps, part)}
@@ -97,8 +97,8 @@ def test_hosts_share_a_batch(part, processes, steps):
     np.testing.assert_array_equal(share(rows[0], processes - 1, processes), shares[-1][0])
 
 
-def test_hosts_that_do_not_divide_a_batch():
-    with pytest.raises(ValueError, match="3 hosts do not divide a batch of 64"):
+def test_processes_that_do_not_divide_a_batch():
+    with pytest.raises(ValueError, match="3 processes do not divide a batch of 64"):
         share(np.zeros(64), 0, 3)
 
 
