@@ -54,7 +54,7 @@ def finish(started: Started) -> Outcome:
     run, prepared = started.run, started.prepared
     program = started.program
     if hosts.processes() > 1:  # the others are done, and this is what 'cnnlab eval' does
-        program = compile_program(started.experiment, Sizes.of(started.experiment, prepared), alone=True)
+        program = compile_program(started.experiment, Sizes.of(started.experiment, prepared))
     restored = with_state(run, started.experiment, prepared, program, "best")
     splits = [name for name in ("validation", "test") if name in prepared.splits] or ["train"]
     # Intervals and all pictures are of the split that the run is told by; `eval` makes those of the others.

@@ -81,7 +81,7 @@ def begun_together(program: Program, state: State, epoch: int, rows: list[dict[s
 
 def follow(experiment: Experiment, prepared: Prepared, teacher: Teacher | None, signals: StopSignals) -> None:
     """The part of a process other than process 0: it trains along, and writes and says nothing. Raises Interrupted."""
-    program = compile_program(experiment, Sizes.of(experiment, prepared), teacher=teacher)
+    program = compile_program(experiment, Sizes.of(experiment, prepared), teacher=teacher, together=True)
     stopping = watched(experiment.train, has_validation="validation" in prepared.splits)
     epoch, rows = json.loads(hosts.gathered("")[0])
     state = program.placed(hosts.from_first(program.host_state, program.mesh))

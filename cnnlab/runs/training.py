@@ -70,7 +70,9 @@ def start(
         _check_same(run, experiment, prepared, learnt_from)
     else:
         _begin(run, experiment, spec, prepared, {**model, **learnt_from})
-    program = compile_program(experiment, Sizes.of(experiment, prepared), teacher=lesson and lesson.teacher)
+    program = compile_program(
+        experiment, Sizes.of(experiment, prepared), teacher=lesson and lesson.teacher, together=True
+    )
     state, epoch, notes = restore(run, program) if begun else (None, 0, [])
     if (status := kernels.enable()).missed:
         notes.append(f"training is slower than it could be, without the kernels: {status.why}")

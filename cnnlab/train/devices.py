@@ -10,12 +10,12 @@ from jax import Array
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 
-def mesh_for(batch_size: int, *, alone: bool = False) -> Mesh | None:
-    """As many devices as divide the batch evenly, the same number of each process; None where that is one.
+def mesh_for(batch_size: int, *, together: bool = False) -> Mesh | None:
+    """As many of this process's devices as divide the batch evenly; None where that is one.
 
-    `alone`: of this process, whatever others there are. The processes must divide the batch.
+    `together`: of the devices of all processes, the same number of each. The processes must divide the batch.
     """
-    there = jax.local_devices() if alone else jax.devices()
+    there = jax.devices() if together else jax.local_devices()
     of_process = [[d for d in there if d.process_index == p] for p in sorted({d.process_index for d in there})]
     most = min(map(len, of_process))
     count = max(n for n in range(1, most + 1) if batch_size % (n * len(of_process)) == 0)

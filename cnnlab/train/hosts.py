@@ -50,9 +50,8 @@ class Channel:
             try:
                 return self._client.blocking_key_value_get(key, POLL)
             except jax.errors.JaxRuntimeError as error:
-                if "DEADLINE_EXCEEDED" not in str(error):
-                    raise HostError(GONE) from None
-            if (told := self.ended()) is not None:
+                told = self.ended() if "DEADLINE_EXCEEDED" in str(error) else GONE
+            if told is not None:
                 raise HostError(told)
 
     def end(self, why: str) -> None:
@@ -62,9 +61,11 @@ class Channel:
 
     def ended(self) -> str | None:
         """The sentence on a process that has said that it ends; None while there is none."""
-        for key, why in self._client.key_value_dir_get(ENDED):
-            return f"process {key.rpartition('/')[2]} has ended: {why}"
-        return None
+        try:
+            said = self._client.key_value_dir_get(ENDED)
+        except jax.errors.JaxRuntimeError:
+            return GONE
+        return f"process {said[0][0].rpartition('/')[2]} has ended: {said[0][1]}" if said else None
 
     def hear(self) -> None:
         """Tell process 0 that its end is known here."""
@@ -122,11 +123,8 @@ def lost(why: str) -> str | None:
         return None
     until = time.monotonic() + SOON
     while time.monotonic() < until:
-        try:
-            if (told := _open["job"].ended()) is not None:
-                return told
-        except jax.errors.JaxRuntimeError:
-            return GONE
+        if (told := _open["job"].ended()) is not None:
+            return told
         time.sleep(0.1)
     return "another process has ended without a word" if _OF_CONNECTIONS.search(why) else None
 

@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -75,7 +75,7 @@ def joined(place: Place | None, say: Callable[[str], None]) -> Iterator[None]:
         return
     from cnnlab.train import hosts
 
-    channel = _start(place, say)
+    channel = _start(place)
     hosts.open_channel(channel)
     watch, interrupted = Watch(channel, say), None
     try:
@@ -144,7 +144,7 @@ class Watch:
             return
 
 
-def _start(place: Place, say: Callable[[str], None]) -> "Channel":
+def _start(place: Place) -> "Channel":
     import jax
 
     from cnnlab.train.hosts import Channel
@@ -161,27 +161,41 @@ def _start(place: Place, say: Callable[[str], None]) -> "Channel":
             _check_free(host if host in LOOPBACK else "", int(port))
         settings |= {"cluster_detection_method": "deactivate", "coordinator_bind_address": address}
 
-    def give_up() -> None:
-        hint = "start every one with the same HOST:PORT, and see that it can be reached without a proxy"
-        say(f"{place.coordinator or 'the job'}: its processes are not all there after {WAIT:.0f} seconds; {hint}")
-        _exit(HostError.exit_code)
-
-    timer = threading.Timer(WAIT, give_up)
-    timer.daemon = True
-    timer.start()
-    try:
-        jax.distributed.initialize(place.coordinator, place.processes, place.process, **settings)
-    except (ValueError, RuntimeError, OSError) as error:
-        if place.coordinator is None:
-            hint = "give --coordinator HOST:PORT --processes N --process I"
-            raise SpecError("--coordinator auto: JAX finds no launcher of processes here", hint=hint) from None
-        raise HostError(f"cannot start: {error}", where=place.coordinator) from None
-    finally:
-        timer.cancel()
+    _connect(place, settings)
     from jax._src import distributed  # what is said between processes has no public name
 
     state = distributed.global_state
     return Channel(state.client, state.process_id, state.num_processes)
+
+
+def _connect(place: Place, settings: dict[str, Any]) -> None:
+    """Wait for the other processes, in a thread, so that Ctrl-C is heard meanwhile."""
+    import jax
+
+    failed: list[Exception] = []
+
+    def connect() -> None:
+        try:
+            jax.distributed.initialize(place.coordinator, place.processes, place.process, **settings)
+        except Exception as error:
+            failed.append(error)
+
+    thread = threading.Thread(target=connect, daemon=True)
+    thread.start()
+    try:
+        thread.join(WAIT)
+        if thread.is_alive():
+            message = f"the processes of the job are not all there after {WAIT:.0f} seconds"
+            hint = "start every one with the same --coordinator, which all can reach without a proxy"
+            raise HostError(message, where=place.coordinator or "", hint=hint)
+    except BaseException as error:
+        atexit.register(_exit, _code(error))
+        raise
+    if failed and place.coordinator is None:
+        hint = "give --coordinator HOST:PORT --processes N --process I"
+        raise SpecError("--coordinator auto: JAX finds no launcher of processes here", hint=hint) from failed[0]
+    if failed:
+        raise HostError(f"cannot start: {failed[0]}", where=place.coordinator or "") from failed[0]
 
 
 def _check_free(host: str, port: int) -> None:
@@ -196,17 +210,21 @@ def _check_free(host: str, port: int) -> None:
 
 def _leave(channel: "Channel", error: BaseException) -> None:
     """Tell the others; then the process ends without JAX's farewell, which waits for all of them."""
-    code = error.exit_code if isinstance(error, CnnlabError) else 130 if isinstance(error, KeyboardInterrupt) else 1
-    atexit.register(_exit, code)
-    try:
+    atexit.register(_exit, _code(error))
+    with suppress(RuntimeError):  # process 0 is gone
         channel.end(str(error).partition("\n")[0] or type(error).__name__)
+    if channel.process == 0:  # to which the others are connected: they end first
         until = time.monotonic() + FAREWELL
-        while channel.process == 0 and not channel.all_know() and time.monotonic() < until:
+        while not channel.all_know() and time.monotonic() < until:
             time.sleep(LOOK)
-        if channel.process == 0:
-            time.sleep(LOOK)  # the others end before what they are connected to
-    except Exception:
-        return  # process 0 is gone
+        time.sleep(LOOK)
+
+
+def _code(error: BaseException) -> int:
+    """The exit code by the contract."""
+    if isinstance(error, KeyboardInterrupt):
+        return 130
+    return error.exit_code if isinstance(error, CnnlabError) else 1
 
 
 def _finish() -> None:

@@ -151,12 +151,12 @@ def compile_program(
     rate: Rate | None = None,
     teacher: Teacher | None = None,
     *,
-    alone: bool = False,
+    together: bool = False,
 ) -> Program:
     """Build the model and its step for the data. Nothing is compiled before the first call.
 
     `rate` of the update replaces the spec's learning rate. Of a spec with `distill` only what has its `teacher` trains.
-    `alone`: for the devices of this process only, though others train along.
+    `together`: for the devices of all processes of a job, which then have to call everything together.
     """
     kernels.enable()
     spec = experiment.model
@@ -166,7 +166,7 @@ def compile_program(
     frozen_graph, *_ = split(model)
     steps = steps_per_epoch(sizes.examples, experiment.data.batch_size)
     update = Update(experiment, steps, rate)
-    mesh = devices.mesh_for(experiment.data.batch_size, alone=alone)
+    mesh = devices.mesh_for(experiment.data.batch_size, together=together)
     outputs: dict[str, Any] = {} if mesh is None else {"out_shardings": devices.everywhere(mesh)}
     step = partial(_train_step, frozen_graph, frozen_mask(params, spec.freeze), None)
     first = None if spec.unfreeze_at_epoch is None else spec.unfreeze_at_epoch * steps

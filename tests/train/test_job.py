@@ -1,7 +1,11 @@
 """How a process finds its job, and leaves it."""
 
+import os
 import socket
+import subprocess
+import sys
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -82,3 +86,18 @@ def test_who_ends_by_itself_says_one_sentence(monkeypatch):
 def test_what_fails_without_a_job_is_left_as_it_is():
     with pytest.raises(ValueError, match=r"^Gloo$"), heard():
         raise ValueError("Gloo")
+
+
+def test_a_job_whose_processes_do_not_come_is_given_up(tmp_path):
+    code = "from cnnlab.train import job; job.WAIT = 0.5; from cnnlab.cli import command; command()"
+    with socket.create_server(("localhost", 0)) as free:
+        address = f"localhost:{free.getsockname()[1]}"
+    command = [sys.executable, "-c", code, "train", "none.yaml", "--coordinator", address]
+    command += ["--processes", "2", "--process", "0"]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == (
+        f"{address}: the processes of the job are not all there after 0 seconds; "
+        "start every one with the same --coordinator, which all can reach without a proxy\n"
+    )
