@@ -9,6 +9,7 @@ import hashlib
 import os
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 DIGEST = hashlib.sha256().digest_size
 
@@ -54,3 +55,23 @@ def keep_whole() -> bool:
         return False
     compilation_cache.get_file_cache = lambda path: (Programs(Path(path)), path)
     return True
+
+
+def keep_in_each_process() -> None:
+    """Every process of a job keeps its programs, not only process 0 as JAX has it, which spares file systems that
+    cannot rename: the others would compile at each start, and process 0 wait for them."""
+    try:
+        from jax._src import compiler, distributed
+
+        write, job = compiler._cache_write, distributed.global_state
+    except (ImportError, AttributeError):
+        return
+
+    def written(*arguments: Any) -> None:
+        number, job.process_id = job.process_id, 0
+        try:
+            write(*arguments)
+        finally:
+            job.process_id = number
+
+    compiler._cache_write = written

@@ -42,6 +42,7 @@ def train(
     --process; under SLURM, Open MPI and on TPU pods --coordinator auto is enough. Process 0 alone writes and prints.
     """
     from cnnlab.cli.process import keep_stdout, prepare
+    from cnnlab.cli.programs import keep_in_each_process
     from cnnlab.train.job import joined, place
 
     at = place(coordinator, processes, process)
@@ -51,6 +52,7 @@ def train(
     prepare()
     if at is not None:
         keep_stdout()
+        keep_in_each_process()
     with joined(at, _say):
         _train_all(spec, list(overrides or []), run, fold, resume=resume, quiet=quiet, json=json)
 

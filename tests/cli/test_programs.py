@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cnnlab.cli.programs import Programs
+from cnnlab.cli.programs import Programs, keep_in_each_process
 
 COMPILE = """
 import warnings
@@ -80,3 +80,15 @@ def test_jax_takes_programs_from_it_and_compiles_what_is_damaged(tmp_path):
     assert len(files) == misses
     files[0].write_bytes(files[0].read_bytes()[:-1])
     assert misses_and_hits() == [1, misses - 1]
+
+
+def test_each_process_of_a_job_keeps_its_programs(monkeypatch):
+    from jax._src import compiler, distributed
+
+    seen = []
+    monkeypatch.setattr(compiler, "_cache_write", lambda *arguments: seen.append(distributed.global_state.process_id))
+    monkeypatch.setattr(distributed.global_state, "process_id", 3)
+    keep_in_each_process()
+    compiler._cache_write("key")
+    assert seen == [0], "JAX writes where it takes itself for process 0"
+    assert distributed.global_state.process_id == 3
