@@ -151,16 +151,13 @@ def _start(place: Place) -> "Channel":
 
     jax.config.update("jax_enable_preemption_service", False)  # it would take SIGTERM for itself
     jax.config.update("jax_check_proxy_envs", False)  # a warning of eight lines
-    settings: dict[str, Any] = {
-        "initialization_timeout": int(WAIT) + 60
-    }  # JAX would abort, so the sentence comes before
+    settings: dict[str, Any] = {"initialization_timeout": int(WAIT) + 60}  # then JAX aborts: too late to be seen
     if place.coordinator is not None:
         host, _, port = place.coordinator.rpartition(":")
         address = place.coordinator if host in LOOPBACK else f"[::]:{port}"
         if place.process == 0:
             _check_free(host if host in LOOPBACK else "", int(port))
         settings |= {"cluster_detection_method": "deactivate", "coordinator_bind_address": address}
-
     _connect(place, settings)
     from jax._src import distributed  # what is said between processes has no public name
 
@@ -188,14 +185,14 @@ def _connect(place: Place, settings: dict[str, Any]) -> None:
             message = f"the processes of the job are not all there after {WAIT:.0f} seconds"
             hint = "start every one with the same --coordinator, which all can reach without a proxy"
             raise HostError(message, where=place.coordinator or "", hint=hint)
+        if failed and place.coordinator is None and isinstance(failed[0], ValueError):
+            hint = "give --coordinator HOST:PORT --processes N --process I"
+            raise SpecError("--coordinator auto: JAX finds no launcher of processes here", hint=hint) from failed[0]
+        if failed:
+            raise HostError(f"cannot start: {failed[0]}", where=place.coordinator or "") from failed[0]
     except BaseException as error:
         atexit.register(_exit, _code(error))
         raise
-    if failed and place.coordinator is None:
-        hint = "give --coordinator HOST:PORT --processes N --process I"
-        raise SpecError("--coordinator auto: JAX finds no launcher of processes here", hint=hint) from failed[0]
-    if failed:
-        raise HostError(f"cannot start: {failed[0]}", where=place.coordinator or "") from failed[0]
 
 
 def _check_free(host: str, port: int) -> None:
@@ -211,8 +208,9 @@ def _check_free(host: str, port: int) -> None:
 def _leave(channel: "Channel", error: BaseException) -> None:
     """Tell the others; then the process ends without JAX's farewell, which waits for all of them."""
     atexit.register(_exit, _code(error))
+    why = error.message if isinstance(error, HostError) else str(error).partition("\n")[0]
     with suppress(RuntimeError):  # process 0 is gone
-        channel.end(str(error).partition("\n")[0] or type(error).__name__)
+        channel.end(why or type(error).__name__)
     if channel.process == 0:  # to which the others are connected: they end first
         until = time.monotonic() + FAREWELL
         while not channel.all_know() and time.monotonic() < until:
