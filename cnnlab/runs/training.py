@@ -25,7 +25,7 @@ from cnnlab.spec.dump import to_yaml
 from cnnlab.spec.load import load
 from cnnlab.spec.schema import Experiment
 from cnnlab.spec.train import EarlyStopping
-from cnnlab.train import checkpoint
+from cnnlab.train import checkpoint, hosts
 from cnnlab.train.loop import EpochEnd, Progress, Stopped, fit
 from cnnlab.train.state import State
 from cnnlab.train.step import Program, Sizes, compile_program
@@ -74,6 +74,8 @@ def start(
         experiment, Sizes.of(experiment, prepared), teacher=lesson and lesson.teacher, together=True
     )
     state, epoch, notes = restore(run, program) if begun else (None, 0, [])
+    if begun and (before := run.read_json(run.environment).get("processes", 1)) != hosts.processes():
+        notes.append(f"begun by {before} processes, and {hosts.processes()} go on: as exact, but not the same bits")
     if (status := kernels.enable()).missed:
         notes.append(f"training is slower than it could be, without the kernels: {status.why}")
     if state is None:

@@ -92,6 +92,15 @@ def test_one_process_is_not_asked(small):
     assert begun_together(None, state, 0, []) is state  # type: ignore[arg-type]
 
 
+def test_another_number_of_processes_is_told_when_a_run_goes_on(small, uninterrupted, cnnlab):
+    environment = uninterrupted / "environment.json"
+    begun = json.loads(environment.read_text())
+    environment.write_text(json.dumps({**begun, "processes": 2}))
+    done = cnnlab("train", small, "--run", uninterrupted, "--resume")
+    assert (begun["processes"], done.code) == (1, 0)
+    assert "begun by 2 processes, and 1 go on: as exact, but not the same bits" in done.err
+
+
 def test_a_signal_to_another_process_stops_this_one(job):
     other(job, "0", str(int(signal.SIGTERM)), str(int(signal.SIGTERM)))
     with StopSignals() as signals:
