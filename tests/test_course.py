@@ -100,9 +100,13 @@ def test_what_no_run_has_is_no_figure(path, tmp_path):
 
 
 def test_a_command_behind_a_run_has_figures_too(tmp_path):
-    topic = written(tmp_path, a="then.rows.1.bytes at most 4", b="accuracy at least 0")
+    topic = written(tmp_path, a="accuracy at least 0", b="accuracy at least 0")
     path = topic.folder / "a.yaml"
-    path.write_text(path.read_text() + "# Then: compress --int8\n")
+    asked = HEAD.format(expected="then.rows.1.bytes at most 4")
+    path.write_text(asked)
+    with pytest.raises(ValueError, match="no '# Then: ...' names one"):
+        read_topic(topic.folder)
+    path.write_text(asked + "# Then: compress --int8\n")
     assert [spec.then for spec in read_topic(topic.folder).specs] == ["compress --int8", None]
     ended = fabricated(tmp_path / "1", 0.5)
     (ended.run / "then.json").write_text(json.dumps({"rows": [{"bytes": 16}, {"bytes": 4}]}))

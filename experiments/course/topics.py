@@ -98,4 +98,6 @@ def read_spec(path: Path) -> Spec:
     topic, picture, then = (
         next((line.removeprefix(tag) for line in tagged[tag]), None) for tag in (_TOPIC, _PICTURE, _THEN)
     )
+    if then is None and any(claim.figure.startswith("then.") for claim in expected.claims):
+        raise ValueError(f"{path}: figures of a command behind the run are expected, and no '{_THEN}...' names one")
     return Spec(path, " ".join(line.removeprefix("#").strip() for line in about), expected, topic, picture, then)
