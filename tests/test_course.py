@@ -104,7 +104,7 @@ def test_a_command_behind_a_run_has_figures_too(tmp_path):
     path = topic.folder / "a.yaml"
     asked = HEAD.format(expected="then.rows.1.bytes at most 4")
     path.write_text(asked)
-    with pytest.raises(ValueError, match="no '# Then: ...' names one"):
+    with pytest.raises(ValueError, match=r"no '# Then: \.\.\.' names one"):
         read_topic(topic.folder)
     path.write_text(asked + "# Then: compress --int8\n")
     assert [spec.then for spec in read_topic(topic.folder).specs] == ["compress --int8", None]
