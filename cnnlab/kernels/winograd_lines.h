@@ -117,9 +117,12 @@ void kernels(const Winograd& s, const float* weights, const float* factor, int64
         V g[3][3], columns[3][4], row[3], all[4];
         for (int y = 0; y < 3; ++y)
           for (int x = 0; x < 3; ++x) {
-            const float* tap = from + y * s.by_tap[0] + x * s.by_tap[1] + i * s.by_channel + k;
-            __builtin_prefetch(tap + 8 * s.by_channel);
-            g[x][y] = scale * at(s.by_feature == 1 ? tap : &turned[3 * y + x][i][k]);
+            const float* tap = &turned[3 * y + x][i][k];
+            if (s.by_feature == 1) {
+              tap = from + y * s.by_tap[0] + x * s.by_tap[1] + i * s.by_channel + k;
+              __builtin_prefetch(tap + 8 * s.by_channel);
+            }
+            g[x][y] = scale * at(tap);
           }
         for (int x = 0; x < 3; ++x) through_g(g[x], columns[x]);
         for (int y = 0; y < 4; ++y) {

@@ -20,14 +20,14 @@ from cnnlab.errors import SpecError
 from cnnlab.layers.windows import ShapeError, show
 from cnnlab.receptive_field.fields import fields
 from cnnlab.runs.directory import Run
-from cnnlab.runs.prediction import ALONE, answering
+from cnnlab.runs.prediction import answering
 from cnnlab.runs.predictor import Predictor, normalized, of_run
 from cnnlab.runs.tiles import Side, Tiles, mapped, tiles
 from cnnlab.runs.weights import run_description
 from cnnlab.spec.data import decoder_of, with_own_decoder
 from cnnlab.spec.images import Decode
 from cnnlab.spec.load import load
-from cnnlab.tasks.heads import SeveralHeads
+from cnnlab.tasks.heads import ALONE, SeveralHeads
 from cnnlab.tasks.segmentation import Segmentation
 from cnnlab.trace.cost import cost, totals
 from cnnlab.trace.walk import Traced, trace

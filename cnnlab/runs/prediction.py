@@ -14,7 +14,7 @@ from cnnlab import kernels
 from cnnlab.errors import DataError, SpecError
 from cnnlab.layers.windows import show
 from cnnlab.runs.predictor import Output, Predictor
-from cnnlab.tasks.heads import SeveralHeads
+from cnnlab.tasks.heads import ALONE, SeveralHeads
 from cnnlab.tasks.reconstruction import CODES, Reconstruction
 from cnnlab.tasks.task import Task
 from cnnlab.train.precision import forward, inference
@@ -24,7 +24,6 @@ from cnnlab.weights.match import Weights
 
 BATCH = 32
 Named = dict[str, np.ndarray]  # outputs [example, ...] by the heads' names
-ALONE = ""  # the name of a network's one output
 
 
 @dataclass(frozen=True)

@@ -22,8 +22,9 @@ from cnnlab.spec.load import load
 from cnnlab.spec.schema import Experiment
 from cnnlab.spec.yaml import dotted
 from cnnlab.tasks import task_of
+from cnnlab.tasks.heads import ALONE
 from cnnlab.tasks.task import Task
-from cnnlab.tasks.teaching import ALONE, WHERE, pairs, parts
+from cnnlab.tasks.teaching import WHERE, pairs, parts
 from cnnlab.trace.cost import cost, totals
 from cnnlab.trace.walk import trace
 from cnnlab.train.state import from_named, split

@@ -17,6 +17,8 @@ from cnnlab.spec.vocabulary import Layers
 from cnnlab.tasks.reconstruction import Reconstruction, Wanted
 from cnnlab.tasks.task import Found, Listing, Outcome, Sums, Task, mean_loss, total
 
+ALONE = ""  # the name of what is no head, but all that a network learns
+
 
 @dataclass(frozen=True)
 class Head:

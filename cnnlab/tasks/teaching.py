@@ -4,10 +4,9 @@ from collections.abc import Mapping
 
 from cnnlab.errors import SpecError
 from cnnlab.spec.distill import TASKS, not_taught
-from cnnlab.tasks.heads import SeveralHeads
+from cnnlab.tasks.heads import ALONE, SeveralHeads
 from cnnlab.tasks.task import Task
 
-ALONE = ""  # the name of what is no head, but all that a network learns
 WHERE = "distill.teacher"
 
 

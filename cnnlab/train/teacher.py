@@ -12,8 +12,8 @@ from flax import nnx
 from jax import Array
 
 from cnnlab.spec.schema import Experiment
+from cnnlab.tasks.heads import ALONE
 from cnnlab.tasks.task import Losses, Sums, Task
-from cnnlab.tasks.teaching import ALONE
 from cnnlab.train.precision import forward, inference
 
 FAR = "distillation"  # how far the student's answers are from the teacher's, among the sums and in train/distillation

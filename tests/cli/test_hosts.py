@@ -9,10 +9,9 @@ import sys
 from collections import Counter
 from pathlib import Path
 
-import numpy as np
 import pytest
-from PIL import Image
 
+from tests.cli.photos import write_photos
 from tests.runs.test_training import arrays, table
 
 SPEC = """\
@@ -74,13 +73,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from cnnlab.cli import main
     from cnnlab.data.stored import StoredImages
 
-    folder, random = tmp_path_factory.mktemp("hosts"), np.random.default_rng(0)
-    for i in range(60):
-        path = folder / "photos" / ("red", "blue")[i % 2] / f"{i}.png"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        pixels = random.integers(0, 120, (8, 8, 3), dtype=np.uint8)
-        pixels[..., 2 * (i % 2)] += 100
-        Image.fromarray(pixels).save(path)
+    folder = tmp_path_factory.mktemp("hosts")
+    write_photos(folder, (8, 8), ".png")
     (folder / "photos.yaml").write_text(SPEC)
     reading, places = StoredImages.read, []
     with pytest.MonkeyPatch.context() as patch:

@@ -2,9 +2,9 @@
 
 import json
 
-import numpy as np
 import pytest
-from PIL import Image
+
+from tests.cli.photos import write_photos
 
 SPEC = """\
 name: photos
@@ -17,14 +17,7 @@ train: {epochs: 2}
 
 @pytest.fixture
 def photos(tmp_path, monkeypatch):
-    """Sixty JPEGs of two classes, told apart by their colour."""
-    random = np.random.default_rng(0)
-    for i in range(60):
-        path = tmp_path / "photos" / ("red", "blue")[i % 2] / f"{i}.jpg"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        pixels = random.integers(0, 120, (30, 40, 3), dtype=np.uint8)
-        pixels[..., 2 * (i % 2)] += 100
-        Image.fromarray(pixels).save(path)
+    write_photos(tmp_path, (30, 40), ".jpg")
     (tmp_path / "photos.yaml").write_text(SPEC)
     monkeypatch.chdir(tmp_path)
     return tmp_path
