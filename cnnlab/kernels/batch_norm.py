@@ -21,7 +21,8 @@ from cnnlab.kernels import lowering
 from cnnlab.kernels.primitive import Rule, kernel_may, lowered, primitive, varies
 from cnnlab.kernels.sums import sum_by_product
 
-Activation = Literal["identity", "relu", "swish"]
+# A convolution in evaluation knows all of them, batch normalisation those of its table.
+Activation = Literal["identity", "relu", "swish", "tanh", "sigmoid"]
 
 # In the order of the kernel's own list in batch_norm.h.
 ACTIVATIONS: dict[Activation, Callable[[Array], Array]] = {

@@ -5,6 +5,7 @@ sees whole arrays, it is one call of oneDNN's: the map is written once, and noth
 """
 
 import ctypes
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -15,10 +16,17 @@ from jax import Array
 from jax.core import ShapedArray
 from jax.interpreters import mlir
 
-from cnnlab.kernels import lowering
-from cnnlab.kernels.batch_norm import ACTIVATIONS, Activation
+from cnnlab.kernels import batch_norm, lowering
+from cnnlab.kernels.batch_norm import Activation
 from cnnlab.kernels.primitive import Rule, lowered, plain_rule, primitive
 from cnnlab.kernels.problem import FORWARD, Dimensions, Problem, recognise
+
+# In the order of the kernel's own list in problem.h.
+ACTIVATIONS: dict[Activation, Callable[[Array], Array]] = {
+    **batch_norm.ACTIVATIONS,
+    "tanh": jnp.tanh,
+    "sigmoid": jax.nn.sigmoid,
+}
 
 
 class Windows(NamedTuple):

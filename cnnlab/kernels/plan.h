@@ -81,6 +81,8 @@ inline dnnl::post_ops post_ops(const Problem& p) {
   if (p.residual) made.append_sum();
   if (p.after == 2) made.append_eltwise(dnnl::algorithm::eltwise_relu, 0, 0);
   if (p.after == 3) made.append_eltwise(dnnl::algorithm::eltwise_swish, 1, 0);
+  if (p.after == 4) made.append_eltwise(dnnl::algorithm::eltwise_tanh, 0, 0);
+  if (p.after == 5) made.append_eltwise(dnnl::algorithm::eltwise_logistic, 0, 0);
   return made;
 }
 

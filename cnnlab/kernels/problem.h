@@ -16,7 +16,8 @@ struct Problem {
   int64_t weight_strides[6];  // of group, feature within group, channel within group, and the window's axes
   int64_t operand_type, result_type;  // 0 float32, 1 bfloat16
   // Kind 0 in evaluation: 0 nothing follows; else a factor and a bias for each feature, a map added where `residual`
-  // is 1, and an activation: 1 none, 2 ReLU, 3 swish. Weights are float32 then, whatever the maps are.
+  // is 1, and an activation: 1 none, 2 ReLU, 3 swish, 4 tanh, 5 sigmoid.
+  // Weights are float32 then, whatever the maps are.
   int64_t after, residual;
 
   int64_t reach(int axis) const { return dilation[axis] * (window[axis] - 1) + 1; }

@@ -117,7 +117,7 @@ int64_t taps_inside(const Problem& p, int axis) {
 bool suits_winograd(const Problem& p) {
   for (int i = 0; i < p.axes; ++i)
     if (p.axes != 2 || p.window[i] != 3 || p.stride[i] != 1 || p.dilation[i] != 1) return false;
-  if (p.kind == 1 || p.groups != 1 || p.operand_type || p.result_type || p.after == 3) return false;
+  if (p.kind == 1 || p.groups != 1 || p.operand_type || p.result_type || p.after > 2) return false;
   if (p.channels % 16 || p.features % 16 || processor() == Processor::kOldest) return false;
   // In the time of a multiply-add, as measured on an AVX-512 processor: a patch, an output and a kernel of each channel
   // transformed; oneDNN leaves out what of its windows lies outside of the map.

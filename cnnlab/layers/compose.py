@@ -9,6 +9,8 @@ import jax.numpy as jnp
 from flax import nnx
 from jax import Array
 
+from cnnlab.kernels import batch_norm
+from cnnlab.kernels.batch_norm import Activation
 from cnnlab.layers.folded import Folded, Layer, folded
 from cnnlab.layers.mode import EVALUATION, Mode
 from cnnlab.layers.norm import AFTER, After, BatchNorm, check_sum, fusible
@@ -30,7 +32,7 @@ class Sequential(nnx.Module):
     def __call__(self, x: Array, mode: Mode = EVALUATION, after: After = AFTER) -> Any:
         """A map or vector [batch, ...]; behind a `Fork` several by name.
 
-        `after` is for the last layer, and only where `_takes_after` says that it will do it.
+        `after` is for the last layer, and only where `_joined` says that it will do it.
         """
         layers = self.steps(mode)
         done = False
@@ -41,7 +43,7 @@ class Sequential(nnx.Module):
             behind = layers[i + 1] if i + 1 < len(layers) else None
             if behind is None:
                 x = layer(x, mode.child(i)) if after is AFTER else layer(x, mode.child(i), after)
-            elif _takes_after(layer, mode) and (activation := fusible(behind)):
+            elif activation := _joined(layer, behind, mode):
                 x, done = layer(x, mode.child(i), After(activation)), True
             else:
                 x = layer(x, mode.child(i))
@@ -61,11 +63,14 @@ class Block(Sequential):
         return super().__call__(x, mode)
 
 
-def _takes_after(layer: Layer, mode: Mode) -> bool:
-    """Whether a layer ends on one that can do what comes after it too."""
+def _joined(layer: Layer, activation: object, mode: Mode) -> Activation | None:
+    """The name of an activation that the layer does itself, where it ends on one that can, and None elsewhere."""
     if type(layer) is Sequential and (steps := layer.steps(mode)):
-        return _takes_after(steps[-1], mode)
-    return isinstance(layer, Folded) or (isinstance(layer, BatchNorm) and layer.by_batch(mode))
+        return _joined(steps[-1], activation, mode)
+    name = fusible(activation)
+    if isinstance(layer, BatchNorm) and layer.by_batch(mode):
+        return name if name in batch_norm.ACTIVATIONS else None
+    return name if isinstance(layer, Folded) else None
 
 
 class Residual(nnx.Module):
@@ -77,7 +82,7 @@ class Residual(nnx.Module):
     @recomputable
     def __call__(self, x: Array, mode: Mode = EVALUATION) -> Array:
         skip = x if self.shortcut is None else self.shortcut(x, mode.child(1))
-        if _takes_after(self.body, mode) and (activation := fusible(self.activation)):
+        if activation := _joined(self.body, self.activation, mode):
             return self.body(x, mode.child(0), After(activation, skip))
         y = self.body(x, mode.child(0))
         check_sum(y, skip)

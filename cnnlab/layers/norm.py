@@ -9,14 +9,14 @@ from flax import nnx
 from jax import Array
 
 from cnnlab.kernels.batch_norm import Activation, batch_norm
-from cnnlab.layers.activation import Identity, Relu, Swish
+from cnnlab.layers.activation import Identity, Relu, Sigmoid, Swish, Tanh
 from cnnlab.layers.conv import Map
 from cnnlab.layers.mode import EVALUATION, Mode
 from cnnlab.layers.windows import ShapeError, show
 
 
 class After(NamedTuple):
-    """What comes right after a batch normalisation and is done in the same passes: + residual, then the activation."""
+    """What comes right after a layer and is done in the same passes: + residual, then the activation."""
 
     activation: Activation = "identity"
     residual: Array | None = None
@@ -70,15 +70,20 @@ class BatchNorm(nnx.Module):
         return mode.train and not self.frozen
 
 
+NAMES: dict[type, Activation] = {
+    type(None): "identity",
+    Identity: "identity",
+    Relu: "relu",
+    Tanh: "tanh",
+    Sigmoid: "sigmoid",
+}
+
+
 def fusible(activation: object) -> Activation | None:
-    """The name by which BatchNorm knows an activation, None where it does not; that of no activation is identity."""
-    if activation is None or type(activation) is Identity:
-        return "identity"
-    if type(activation) is Relu:
-        return "relu"
-    return (
-        "swish" if type(activation) is Swish and isinstance(activation.beta, float) and activation.beta == 1 else None
-    )
+    """The name by which kernels know an activation, None where they do not; that of no activation is identity."""
+    if type(activation) is Swish and isinstance(activation.beta, float) and activation.beta == 1:
+        return "swish"
+    return NAMES.get(type(activation))
 
 
 class GroupNorm(nnx.Module):

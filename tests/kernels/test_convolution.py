@@ -7,8 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cnnlab.kernels.batch_norm import ACTIVATIONS
-from cnnlab.kernels.convolution import Windows, convolution
+from cnnlab.kernels.convolution import ACTIVATIONS, Windows, convolution
 from tests.kernels.test_agreement import EXACT_ENOUGH, LARGE, Case, cases, error, show
 
 TARGET = "custom_call @cnnlab_convolution_after"
@@ -37,7 +36,9 @@ def oracle(case, activation, residual, x, kernel, factor, bias, added):
         np.asarray(a.astype(jnp.float32), np.float64) for a in (x, kernel, factor, bias, added)
     )
     z = case.oracle(x, kernel, added)[0] * factor + bias + residual * added
-    return {"identity": z, "relu": np.maximum(z, 0), "swish": z / (1 + np.exp(-z))}[activation]
+    sigmoid = 1 / (1 + np.exp(-z))
+    made = {"identity": z, "relu": np.maximum(z, 0), "swish": z * sigmoid, "tanh": np.tanh(z), "sigmoid": sigmoid}
+    return made[activation]
 
 
 def check(case, activation, residual, dtype):
@@ -62,7 +63,7 @@ def test_it_is_what_double_precision_makes(in_use, case, activation, residual, d
 @pytest.mark.parametrize("case", LARGE, ids=show)
 @pytest.mark.usefixtures("in_use")
 def test_large_ones_are_one_call_and_give_the_same_bits_every_time(case):
-    for activation, residual in (("relu", False), ("swish", True)):
+    for activation, residual in (("relu", False), ("swish", True), ("tanh", False), ("sigmoid", True)):
         check(case, activation, residual, "bfloat16")
         check(case, activation, residual, "float32")
     operands = arrays(case)

@@ -8,7 +8,7 @@ from flax import nnx
 from jax import Array
 
 from cnnlab.layers import compose
-from cnnlab.layers.activation import Gelu, Relu, Swish
+from cnnlab.layers.activation import Gelu, Relu, Swish, Tanh
 from cnnlab.layers.compose import Branches, CropConcat, Residual, Sequential
 from cnnlab.layers.conv import Conv, Dense
 from cnnlab.layers.initialize import Initializer
@@ -201,6 +201,7 @@ FUSED = {
     "an activation behind a sequence": (lambda: Sequential({"a": normalising(Gelu(), inner=True), "b": Relu()}), 2),
     "a norm alone": (lambda: Residual(BatchNorm(2), None, Relu()), 1),
     "a norm and a residual's activation that it does not know": (lambda: Residual(BatchNorm(2), None, Gelu()), 1),
+    "an activation that only convolutions know": (lambda: Residual(normalising(Tanh()), None, Tanh()), 2),
 }
 
 
@@ -225,7 +226,7 @@ def test_what_a_norm_does_at_once_is_what_the_layers_do_one_by_one(make, norms, 
         return jax.tree.leaves(jax.jit(jax.value_and_grad(loss, (0, 1), has_aux=True))(params, X))
 
     at_once = run()
-    monkeypatch.setattr(compose, "_takes_after", lambda layer, mode: False)
+    monkeypatch.setattr(compose, "_joined", lambda layer, activation, mode: None)
     for found, expected in zip(at_once, run(), strict=True):
         np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from cnnlab.layers.activation import Gelu, Relu, Swish
+from cnnlab.layers.activation import Gelu, Relu, Sigmoid, Swish, Tanh
 from cnnlab.layers.compose import Residual, Sequential
 from cnnlab.layers.conv import Conv, Dense
 from cnnlab.layers.folded import Folded, folded
@@ -41,6 +41,7 @@ MODELS = {
     "norm and activation": lambda: Sequential(plain_block()),
     "no norm": lambda: Sequential({"conv": conv(), "act": Relu(), "conv2": conv(), "act2": Gelu()}),
     "a bias and a norm": lambda: Sequential({"conv": conv(), "norm": norm(), "act": Swish()}),
+    "tanh and sigmoid": lambda: Sequential({"conv": conv(), "act": Tanh(), "conv2": conv(), "act2": Sigmoid()}),
     "swish of its own": lambda: Sequential(plain_block(Swish(2.0))),
     "two norms": lambda: Sequential({"conv": conv(), "norm": norm(), "norm2": norm(), "act": Relu()}),
     "norm first": lambda: Sequential({"norm": norm(), "act": Relu(), "conv": conv()}),
@@ -90,13 +91,17 @@ def test_double_precision_stays_double():
         np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-12)
 
 
-@pytest.mark.parametrize(("name", "passes"), [("projected", 3), ("inverted", 2), ("no norm", 2), ("two norms", 1)])
+@pytest.mark.parametrize(
+    ("name", "passes"),
+    [("projected", 3), ("inverted", 2), ("no norm", 2), ("two norms", 1), ("tanh and sigmoid", 2)],
+)
 def test_each_convolution_takes_what_follows_it_along(name, passes):
     model = MODELS[name]()
     names = [equation.primitive.name for equation in jax.make_jaxpr(lambda x: model(x, FOLD))(X).eqns]
     assert names.count("convolution_after") == passes
-    left = {"projected": set(), "inverted": {"add"}, "no norm": set(), "two norms": {"sub"}}[name]
+    left = {"inverted": {"add"}, "two norms": {"sub"}}.get(name, set())
     assert left <= set(names)
+    assert not {"tanh", "logistic"} & set(names) or name == "inverted"
     evaluated = [equation.primitive.name for equation in jax.make_jaxpr(lambda x: model(x, EVALUATION))(X).eqns]
     assert "convolution_after" not in evaluated
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from cnnlab.layers.activation import Gelu, Identity, Relu, Swish
+from cnnlab.layers.activation import Gelu, Identity, Relu, Sigmoid, Swish, Tanh
 from cnnlab.layers.mode import EVALUATION, Mode
 from cnnlab.layers.norm import After, BatchNorm, GroupNorm, InstanceNorm, LayerNorm, fusible
 from cnnlab.layers.windows import ShapeError
@@ -197,6 +197,7 @@ def test_batch_norm_does_what_comes_after_it(activation, function):
     np.testing.assert_array_equal(both.var[...], alone.var[...])
 
 
-def test_activations_that_batch_norm_knows():
+def test_activations_that_kernels_know():
     assert [fusible(a) for a in (None, Identity(), Relu(), Swish())] == ["identity", "identity", "relu", "swish"]
+    assert [fusible(a) for a in (Tanh(), Sigmoid())] == ["tanh", "sigmoid"]
     assert [fusible(a) for a in (Gelu(), Swish(2.0), Swish(learned=True), LayerNorm(4))] == [None] * 4
