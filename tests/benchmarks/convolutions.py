@@ -2,6 +2,7 @@
 
 `python convolutions.py` prints tables in milliseconds, medians; `python convolutions.py operations` (or steps) one of
 them. With PEER_PYTHON, a Python that has torch, PyTorch (channels-last) does each operation in its turn too.
+Malloc keeps its memory on both sides, as it does for the command line.
 """
 
 import json
@@ -130,6 +131,7 @@ def ours(case: Case) -> dict[str, Callable[[], Any]]:
 
 def theirs() -> None:
     """PyTorch's side of `operations`: a case on each line of stdin, its milliseconds on a line of stdout."""
+    import speed_torch  # noqa: F401  malloc keeps its memory then
     import torch
 
     torch.manual_seed(0)
@@ -157,7 +159,8 @@ def operations() -> None:
     peer = None
     if "PEER_PYTHON" in os.environ:
         command = [os.environ["PEER_PYTHON"], __file__, "--torch"]
-        peer = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        environment = os.environ | {"PEER_MALLOPT": "1"}
+        peer = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment)
     whom = [*sides(), *["PyTorch"] * (peer is not None)]
     print(f"| forward / input gradient / weight gradient, ms | {' | '.join(whom)} |")
     print(f"|---|{'---|' * len(whom)}")
@@ -227,7 +230,9 @@ def main(wanted: list[str]) -> None:
     if wanted == ["--torch"]:
         return theirs()
     from cnnlab import kernels
+    from cnnlab.cli.process import keep_memory
 
+    keep_memory()
     status = kernels.enable()
     print(f"{os.cpu_count()} processors, load {os.getloadavg()[0]:.1f}; {status.why}\n")
     for part in wanted or ["operations", "steps"]:

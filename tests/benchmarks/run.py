@@ -120,6 +120,11 @@ def operations(folder: Path) -> list[str]:
     return _printed("convolutions.py", "operations")
 
 
+def layers(folder: Path) -> list[str]:
+    """Normalisation, pooling and gates: see layers.py."""
+    return _printed("layers.py")
+
+
 def scaling(folder: Path) -> list[str]:
     """How cost grows: see scaling.py, which draws scaling.png too."""
     return _printed("scaling.py")
@@ -177,6 +182,7 @@ SECTIONS = {
     "inference": ("Inference, float32, images/s", speed.HEAD, side_by_side("eval", "float32")),
     "inference-bfloat16": ("Inference, bfloat16, images/s", speed.HEAD, side_by_side("eval", "bfloat16")),
     "operations": ("Convolutions", "", operations),
+    "layers": ("Layers", "", layers),
     "scaling": ("How cost grows", "", scaling),
     "receptive-field": ("Receptive fields", "", receptive_fields),
     "data": ("Data", "", data),
@@ -219,6 +225,14 @@ def ratios(sections: dict[str, str]) -> list[str]:
     return head + [f"| {name} | {' | '.join(row.get(key, '') for key in keys)} |" for name, row in found.items()]
 
 
+def growth(sections: dict[str, str]) -> list[str]:
+    """The README's second table, the first of how cost grows."""
+    lines = sections.get(SECTIONS["scaling"][0], "").splitlines()
+    start = next((i for i, line in enumerate(lines) if line.startswith("| ")), len(lines))
+    end = lines.index("", start) if "" in lines[start:] else len(lines)
+    return ["", *lines[start:end]]
+
+
 def main(wanted: list[str]) -> None:
     """Measure the sections that are named, or all, and keep the others as they stand in results.md."""
     path = HERE / "results.md"
@@ -233,7 +247,7 @@ def main(wanted: list[str]) -> None:
     readme = ROOT / "README.md"
     before, start, rest = readme.read_text().partition(BEGIN)
     _, end, after = rest.partition(END)
-    readme.write_text("".join([before, start, "\n", "\n".join(ratios(known)), "\n", end, after]))
+    readme.write_text("".join([before, start, "\n", "\n".join(ratios(known) + growth(known)), "\n", end, after]))
 
 
 if __name__ == "__main__":

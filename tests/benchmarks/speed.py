@@ -26,8 +26,8 @@ VARIANTS = tuple(os.environ.get("PEER_VARIANTS", "contiguous channels_last compi
 class Worker:
     """A process that answers a line of questions with a line of milliseconds."""
 
-    def __init__(self, python: str, script: str, **environment: str):
-        command, environ = [python, str(HERE / script)], {**os.environ, **environment}
+    def __init__(self, python: str, script: str, *arguments: str, **environment: str):
+        command, environ = [python, str(HERE / script), *arguments], {**os.environ, **environment}
         self.process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environ, cwd=HERE
         )
