@@ -8,7 +8,7 @@ def check(spec: Spec, overrides: Overrides = None, input_shape: Input = None, js
 
     Reads the data, builds the network and traces it from shapes alone; nothing is compiled or written.
     """
-    from cnnlab.cli import render
+    from cnnlab.cli import data_tables, render
     from cnnlab.cli.looking import looking
     from cnnlab.report.plan import plan
 
@@ -20,3 +20,5 @@ def check(spec: Spec, overrides: Overrides = None, input_shape: Input = None, js
         render.document(found.document())
     else:
         render.plan(found)
+        if found.network.prepared is not None:
+            data_tables.boxes(found.network.prepared.dataset, found.network.prepared.splits)

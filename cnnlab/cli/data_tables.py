@@ -1,7 +1,7 @@
 """What `cnnlab data check` has found, for people: leakage first, then what is wrong, then what there is."""
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING
 
@@ -12,8 +12,11 @@ from cnnlab.cli.render import console_for, shaped, show, table
 from cnnlab.errors import printable
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from cnnlab.data.check.findings import Finding
     from cnnlab.data.check.inspection import Examples, Inspection
+    from cnnlab.data.dataset import Dataset
 
 MOST_CLASSES = 20  # rows; beyond, the largest and the smallest
 MOST_KINDS = 6  # sizes, modes
@@ -34,7 +37,9 @@ def inspection(found: "Inspection") -> None:
     if found.findings:
         _findings(console, found.findings)
     if examples is not None:
-        _classes(console, examples)
+        if "boxes" not in examples.dataset.targets or examples.dataset.classes:
+            _classes(console, examples)
+        boxes(examples.dataset, examples.splits)
         _values(console, examples)
         for name, counts in examples.kinds().items() if examples.headers else ():
             shown = [f"{count:,} {kind}" for kind, count in list(counts.items())[:MOST_KINDS]]
@@ -85,16 +90,40 @@ def _classes(console: Console, examples: "Examples") -> None:
     names, counts = examples.classes(), examples.counts()
     if not names:
         return
-    order = list(range(len(names)))
-    total = [sum(counts[split][i] for split in counts) for i in order]
-    if len(names) > MOST_CLASSES:
-        by_count = sorted(order, key=lambda i: (-total[i], i))
-        order = by_count[: MOST_CLASSES // 2] + by_count[-MOST_CLASSES // 2 :]
+    order = _shown([sum(of_class) for of_class in zip(*counts.values(), strict=True)])
     rows = [[printable(names[i]), *_shares([counts[split][i] for split in counts], examples)] for i in order]
     rows.append(["examples", *(f"{len(indices):,}       " for indices in examples.splits.values())])
     heading = "class" if len(names) <= MOST_CLASSES else f"largest and smallest of {len(names):,} classes"
     made = table((heading, *(f"{split}       " for split in counts)), rows, foot=1)
     show(console, made)
+
+
+def _shown(total: Sequence[int]) -> list[int]:
+    """The places of the classes that get a row: all, or of many the largest and the smallest."""
+    order = list(range(len(total)))
+    if len(total) <= MOST_CLASSES:
+        return order
+    by_count = sorted(order, key=lambda i: (-total[i], i))
+    return by_count[: MOST_CLASSES // 2] + by_count[-MOST_CLASSES // 2 :]
+
+
+def boxes(dataset: "Dataset", splits: Mapping[str, "np.ndarray"]) -> None:
+    """A row a class of boxes: in each split its objects, and the images that have one; nothing without boxes."""
+    from cnnlab.data.boxes import box_counts
+
+    counts = box_counts(dataset, splits)
+    if not counts:
+        return
+    names = dataset.targets["boxes"].names
+    order = _shown([sum(each) for each in zip(*(of["objects"] for of in counts.values()), strict=True)])
+    rows = [
+        [printable(names[i]), *(f"{of['objects'][i]:,} in {of['images'][i]:,}" for of in counts.values())]
+        for i in order
+    ]
+    with_some = [f"{sum(of['objects']):,} in {len(splits[name]) - of['without']:,}" for name, of in counts.items()]
+    rows += [["all", *with_some], ["images without objects", *(f"{of['without']:,}" for of in counts.values())]]
+    heading = "objects in images" if len(names) <= MOST_CLASSES else f"largest and smallest of {len(names):,} classes"
+    show(console_for(sys.stdout), table((heading, *counts), rows, foot=2))
 
 
 def _shares(counts: Sequence[int], examples: "Examples") -> list[str]:

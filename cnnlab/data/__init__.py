@@ -6,6 +6,7 @@ from typing import Any
 
 from cnnlab.data import (
     cifar,
+    coco,
     digit_scenes,
     digits,
     functions,
@@ -34,6 +35,7 @@ SOURCES: Mapping[str, Callable[[Any, Path], Dataset]] = {
     "npy": npy.load,
     "hdf5": hdf5.load,
     "image_folder": image_folder.load,
+    "coco": coco.load,
     "csv": table.load,
     "tfrecord": records.load,
     "array_record": records.load,

@@ -1,21 +1,27 @@
-"""`on_bad_file`: images that cannot be read end the work, or are left out, counted and listed."""
+"""`on_bad_file`: images that cannot be read, or of which files say what cannot be, end the work, or are left out,
+counted and listed."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
+from cnnlab.data.boxes import BadAnnotation
 from cnnlab.data.dataset import Dataset
 from cnnlab.data.geometry import frame_of
 from cnnlab.data.images import decode
 from cnnlab.data.load_images import load_images
 from cnnlab.data.memory import processors
+from cnnlab.data.problems import Problem, stop
 from cnnlab.data.progress import counted
 from cnnlab.data.subset import take
-from cnnlab.errors import DataError
+from cnnlab.errors import CnnlabError, DataError
 from cnnlab.spec.data import ImageFiles
+
+Spec = TypeVar("Spec", bound=ImageFiles)
 
 
 def with_pixels(listed: Dataset, root: Path, data: ImageFiles, where: str, base: Path) -> Dataset:
@@ -25,6 +31,38 @@ def with_pixels(listed: Dataset, root: Path, data: ImageFiles, where: str, base:
         listed = without_bad(listed, root, data, where)
     x = load_images(root, listed.files or (), data, frame_of(data, 2), where, base)
     return replace(listed, x=x, digests=())
+
+
+def without_bad_annotations(
+    listed: Callable[[Spec, Path, Problem], Dataset], data: Spec, base: Path, problem: Problem = stop
+) -> Dataset:
+    """What a source lists; with `on_bad_file: skip` without the images of which something wrong is said, which
+    `skipped` has, and a note their number. Else `problem` hears of all. Raises DataError where no two are left."""
+    if data.on_bad_file == "error":
+        return listed(data, base, problem)
+    bad: dict[str, str] = {}
+    others: list[str] = []
+
+    def skip(error: CnnlabError) -> None:
+        if not isinstance(error, BadAnnotation):
+            problem(error)
+            return
+        words = f"{error.where}: {error.message}"
+        if error.file:
+            bad.setdefault(error.file, words)
+        else:
+            others.append(words)
+
+    dataset = listed(data, base, skip)
+    files, notes = dataset.files or (), dataset.notes
+    kept = np.array([i for i, file in enumerate(files) if file not in bad], np.int64)
+    if bad:
+        first, words = next(iter(bad.items()))
+        count = len({*files, *bad})
+        notes += (f"{data.path}: {len(bad):,} of {count:,} images are skipped, for example {first}: {words}",)
+    if others:
+        notes += (f"{len(others):,} label files are of no image, for example {others[0]}",)
+    return replace(take(dataset, kept) if bad else dataset, notes=notes, skipped=bad)
 
 
 def without_bad(listed: Dataset, root: Path, data: ImageFiles, where: str) -> Dataset:
@@ -45,7 +83,7 @@ def without_bad(listed: Dataset, root: Path, data: ImageFiles, where: str) -> Da
             raise DataError(message, where=where, hint="repair them, or remove the class")
     first, reason = next(iter(bad.items()))
     note = f"{where}: {len(bad):,} of {len(files):,} files are skipped, for example {first}: {reason}"
-    return replace(take(listed, kept), notes=(*listed.notes, note), skipped=bad)
+    return replace(take(listed, kept), notes=(*listed.notes, note), skipped={**listed.skipped, **bad})
 
 
 def bad_files(root: Path, files: Sequence[str], channels: int) -> dict[str, str]:

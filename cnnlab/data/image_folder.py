@@ -6,11 +6,13 @@ from pathlib import Path
 
 import numpy as np
 
-from cnnlab.data.bad_files import with_pixels
+from cnnlab.data.bad_files import with_pixels, without_bad_annotations
+from cnnlab.data.boxed_folder import boxed_files, read_labels
+from cnnlab.data.boxes import with_boxes
 from cnnlab.data.dataset import Dataset, Target, find
 from cnnlab.data.geometry import Frame, frame_of
 from cnnlab.data.images import is_image
-from cnnlab.data.masked_folder import SPLITS, flat_files, mask_files
+from cnnlab.data.masked_folder import SPLITS, check_splits, flat_files, mask_files
 from cnnlab.data.masks import read_masks
 from cnnlab.data.problems import Problem, stop
 from cnnlab.errors import DataError, did_you_mean
@@ -21,19 +23,34 @@ def load(data: ImageFolder, base: Path) -> Dataset:
     """All images, uint8 [example, height, width, channels], ordered by split, class name and file name.
 
     Class ids are the places of the class folders' sorted names, one mapping for all splits. With `masks` there is a
-    "mask" target, and the images may lie without class folders; then there are no classes. Hidden files are passed
-    over, files that are no images are noted. Raises DataError.
+    "mask" target, with `boxes` the targets "boxes" and "labels" (which classes have a box), and the images may lie
+    without class folders; then there are no classes. Hidden files are passed over, files that are no images are noted.
+    Raises DataError.
     """
-    dataset = with_pixels(listed(data, base), find(data.path, base), data, data.path, base)
-    return dataset if data.masks is None else replace(dataset, targets=_masks(data, base, dataset))
+    dataset = with_pixels(without_bad_annotations(listed, data, base), find(data.path, base), data, data.path, base)
+    return dataset if data.masks is None else replace(dataset, targets=dataset.targets | _masks(data, base, dataset))
 
 
 def listed(data: ImageFolder, base: Path, problem: Problem = stop) -> Dataset:
-    """`load`'s dataset before any image is opened: x is [example, 0]. What `problem` lets pass is left out."""
-    root, where = find(data.path, base), data.path
+    """`load`'s dataset before any image is decoded: x is [example, 0], without masks. What `problem` lets pass is left
+    out."""
+    root = find(data.path, base)
     if not root.is_dir():
-        raise DataError(f"{root} is a file, and a folder of class folders is wanted", where=where)
-    if data.masks is not None and (flat := flat_files(root)) is not None:
+        raise DataError(f"{root} is a file, and a folder of class folders is wanted", where=data.path)
+    dataset = _files(data, root, problem)
+    if data.boxes is None:
+        return dataset
+    files, folder = dataset.files or (), find(data.boxes, base)
+    said, names, notes = read_labels(root, folder, files, data.boxes, data.box_classes, problem)
+    dataset = replace(dataset, notes=(*dataset.notes, *notes))
+    return with_boxes(dataset, said, names, root, data, problem)
+
+
+def _files(data: ImageFolder, root: Path, problem: Problem) -> Dataset:
+    where = data.path
+    flat = None if data.masks is None else flat_files(root)
+    flat = flat if data.boxes is None else boxed_files(root)
+    if flat is not None:
         files, given = flat
         if not files:
             raise DataError(f"no images in {root}", where=where, hint="images go to <name>.jpg, or <class>/<name>.jpg")
@@ -100,8 +117,7 @@ def _splits(root: Path, where: str, problem: Problem) -> Mapping[str, Path]:
         message = f"the folder {strange[0]}/ lies beside train/, and is neither val/ nor test/"
         hint = did_you_mean(strange[0], list(SPLITS)) or "class folders go into train/"
         problem(DataError(message, where=where, hint=hint))
-    if "val" in folders and "validation" in folders:
-        raise DataError("val/ and validation/ mean the same, and both are there", where=where, hint="keep one")
+    check_splits(folders, where)
     _refuse_loose(root, root, where, problem)
     return {split: folders[name] for name, split in SPLITS.items() if name in folders}
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image, ImageOps
 from PIL.JpegImagePlugin import JpegImageFile
 
 from cnnlab.data import jpeg
@@ -128,6 +128,12 @@ def open_image(file: BinaryIO) -> Image.Image:
         if image.format != "PNG":  # whose EXIF data may come last, so that asking for them decodes it all
             image.getexif()
         return image
+
+
+def upright_size(image: Image.Image) -> tuple[int, int]:
+    """Height and width as a person sees them, of an opened image; of a PNG all of it may be decoded for that."""
+    turned = image.getexif().get(ExifTags.Base.Orientation, 1) in (5, 6, 7, 8)
+    return image.size if turned else (image.height, image.width)
 
 
 def _eight_bits(image: Image.Image, where: str) -> Image.Image:

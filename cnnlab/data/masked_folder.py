@@ -1,6 +1,6 @@
 """Folders of images with a folder of masks: which mask is an image's, and images without class folders."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +8,7 @@ import numpy as np
 from cnnlab.data.images import is_image
 from cnnlab.errors import DataError
 
-SPLITS = {"train": "train", "val": "validation", "validation": "validation", "test": "test"}
+SPLITS = {"train": "train", "val": "validation", "valid": "validation", "validation": "validation", "test": "test"}
 
 
 def flat_files(root: Path) -> tuple[list[str], dict[str, np.ndarray]] | None:
@@ -23,6 +23,7 @@ def flat_files(root: Path) -> tuple[list[str], dict[str, np.ndarray]] | None:
     names = [folder.name for folder in folders]
     if "train" not in names or not set(names) <= set(SPLITS) or any(child.is_dir() for child in inside):
         return None
+    check_splits(names, str(root))
     files: list[str] = []
     given: dict[str, np.ndarray] = {}
     for name in (name for name in SPLITS if name in names):
@@ -30,6 +31,14 @@ def flat_files(root: Path) -> tuple[list[str], dict[str, np.ndarray]] | None:
         files += [f"{name}/{child.name}" for child in _visible(root / name) if is_image(child.name)]
         given[SPLITS[name]] = np.arange(start, len(files))
     return files, given
+
+
+def check_splits(names: Collection[str], where: str) -> None:
+    """Raises DataError where two of the folders are one split."""
+    own = [name for name in names if SPLITS.get(name) == "validation"]
+    if len(own) > 1:
+        message = f"{' and '.join(f'{name}/' for name in own)} mean the same, and both are there"
+        raise DataError(message, where=where, hint="keep one")
 
 
 def mask_files(root: Path, images: Sequence[str], where: str) -> list[str]:

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Protocol
 
 import numpy as np
-from PIL import ExifTags, Image, ImageOps
+from PIL import Image, ImageOps
 
 from cnnlab.data.dataset import Target
 from cnnlab.data.geometry import Frame
-from cnnlab.data.images import DAMAGED, open_image
+from cnnlab.data.images import DAMAGED, open_image, upright_size
 from cnnlab.data.memory import check_fits, processors
 from cnnlab.data.progress import counted
 from cnnlab.errors import DataError
@@ -77,26 +77,21 @@ def _decode(path: Path, image: Path, name: str) -> np.ndarray:
                 raise DataError(message, where=name, hint="store class ids as grey or palette PNG")
             ids = np.asarray(mask)
         with image.open("rb") as file:
-            of_image = _upright_size(open_image(file))
+            of_image = upright_size(open_image(file))
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         message = f"more than {Image.MAX_IMAGE_PIXELS:,} pixels"
         raise DataError(message, where=name, hint="make it smaller") from error
     except DAMAGED as error:
         reason = "it is no image that Pillow knows" if isinstance(error, Image.UnidentifiedImageError) else error
         raise DataError(f"cannot read the mask: {reason}", where=name, hint="repair or remove it") from error
-    if mask.size != of_image:
-        sizes = [f"{height} x {width}" for width, height in (mask.size, of_image)]
+    if ids.shape != of_image:
+        sizes = [f"{height} x {width}" for height, width in (ids.shape, of_image)]
         message = f"the mask is {sizes[0]} (height x width), and its image {image.name} is {sizes[1]}"
         raise DataError(message, where=name, hint="a mask has a number for every pixel of its image")
     if int(ids.min()) < 0 or int(ids.max()) > 255:
         message = f"holds the number {max(int(ids.max()), -int(ids.min()))}, and class ids end at 254"
         raise DataError(message, where=name, hint="store class ids as grey or palette PNG")
     return ids.astype(np.uint8)
-
-
-def _upright_size(image: Image.Image) -> tuple[int, int]:
-    turned = image.getexif().get(ExifTags.Base.Orientation, 1) in (5, 6, 7, 8)
-    return (image.height, image.width) if turned else (image.width, image.height)
 
 
 def _numbered(ids: np.ndarray, known: Sequence[int], name: str) -> np.ndarray:

@@ -28,6 +28,9 @@ def take(dataset: Dataset, kept: np.ndarray) -> Dataset:
 
 def only_classes(dataset: Dataset, names: tuple[str, ...], where: str) -> Dataset:
     """The examples of these classes, which are numbered in this order. Raises DataError for one that is not there."""
+    if not dataset.classes:
+        hint = "leave data.classes out"
+        raise DataError("data.classes: the examples are not of one class each", where=where, hint=hint)
     for name in names:
         if name not in dataset.classes:
             hint = did_you_mean(name, dataset.classes) or f"there are {', '.join(dataset.classes)}"

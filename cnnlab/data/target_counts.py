@@ -5,11 +5,13 @@ from typing import Any
 
 import numpy as np
 
+from cnnlab.data.boxes import objects_per_class
 from cnnlab.data.dataset import Dataset, Target
 
 
 def describe_targets(dataset: Dataset, splits: Mapping[str, np.ndarray]) -> dict[str, Any]:
-    """For data.json: the names of each target, and of the training split counts by name, or mean and deviation."""
+    """For data.json: the names of each target, and of the training split counts by name (of boxes, and of
+    the examples that have one), or mean and deviation."""
     train = splits["train"]
     return {
         kind: {"names": list(target.names), **_figures(kind, target, train)} for kind, target in dataset.targets.items()
@@ -28,4 +30,5 @@ def _figures(kind: str, target: Target, train: np.ndarray) -> dict[str, list[flo
             mean, std = values.mean(0, dtype=np.float64), values.std(0, dtype=np.float64)
             return {"mean": mean.tolist(), "std": np.where(std > 0, std, 1).tolist()}
         case _:
-            return {"counts": np.bincount(values[..., -1][values[..., -1] >= 0].astype(int)).tolist()}
+            counts, examples = objects_per_class(target, train)
+            return {"counts": counts, "examples": examples}

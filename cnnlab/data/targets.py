@@ -90,11 +90,11 @@ def _resized(kind: str, target: "Target", old: tuple[int, ...], placed: "Placed"
         moves = np.array([*placed.start, *placed.start, 0], np.float32)
         absent = (target.values == -1).all(-1, keepdims=True)
         boxes = np.where(absent, np.float32(-1), target.values * factors - moves)
-        return replace(target, values=_clipped(boxes, placed.size) if placed.cuts else boxes)
+        return replace(target, values=clipped_to(boxes, placed.size) if placed.cuts else boxes)
     return target
 
 
-def _clipped(boxes: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
+def clipped_to(boxes: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
     """What of the boxes lies inside of `size`, as training clips them."""
     import jax.numpy as jnp
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from cnnlab.data.batches import steps_per_epoch
+from cnnlab.data.boxes import box_counts
 from cnnlab.errors import SpecError
 from cnnlab.optim.accumulation import updates_per_epoch
 from cnnlab.runs.energy import check_energy
@@ -37,12 +38,13 @@ class Plan:
 
     def document(self) -> dict[str, Any]:
         """What `cnnlab check --json` prints."""
-        experiment = self.network.experiment
+        experiment, prepared = self.network.experiment, self.network.prepared
         return {
             "name": experiment.name,
             "model": self.network.summary(),
             "training": self.network.training.to_json(),
             "counts": self.counts,
+            "boxes": None if prepared is None else box_counts(prepared.dataset, prepared.splits) or None,
             "batch_size": experiment.data.batch_size if self.counts else None,
             "steps_per_epoch": self.steps_per_epoch,
             "epochs": experiment.train.epochs,

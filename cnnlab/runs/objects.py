@@ -57,7 +57,7 @@ def against_data(target: Path, network: Network, report: Report) -> Objects:
     if not len(sizes):
         message = f"--against-data: the data ({prepared.dataset.source}) has neither boxes nor masks"
         raise SpecError(
-            message, where=str(target), hint="such as digit_scenes, shapes, oxford_pet, image_folder with masks"
+            message, where=str(target), hint="such as digit_scenes, shapes, coco, image_folder with masks or boxes"
         )
     extents = (None,) * sizes.shape[1] if report.model is None else report.model.axes
     field = tuple(None if extent is None else extent.size[0] for extent in extents)

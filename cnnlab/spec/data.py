@@ -187,6 +187,11 @@ MaskValues = Annotated[
     Field(description="what stands for each class in the masks; default: 0, 1, ...; 255 says nothing"),
 ]
 
+BoxClasses = Annotated[
+    Annotated[tuple[ClassName, ...], Field(min_length=1), AfterValidator(distinct)] | None,
+    Field(description="names of the classes of boxes, from 0; default: of data.yaml or classes.txt, or the numbers"),
+]
+
 
 class ImageFiles(FileSource, ImageKeys):
     """A source whose examples are image files."""
@@ -197,14 +202,34 @@ class ImageFiles(FileSource, ImageKeys):
 
 
 class ImageFolder(ImageFiles):
-    """`class/name.jpg`, or `train/`, `val/`, `test/` above that; with masks also images without class folders."""
+    """`class/name.jpg`, or `train/`, `val/`, `test/` above that; with masks or boxes also images without class
+    folders."""
 
     tags = ("image_folder",)
-    path_keys = ("path", "masks", "cache")
+    path_keys = ("path", "masks", "boxes", "cache")
     source: Literal["image_folder"]
     masks: Str | None = Field(default=None, description="a folder with an image of class ids for each image, as named")
     mask_classes: MaskClasses = None
     mask_values: MaskValues = None
+    boxes: Str | None = Field(
+        default=None,
+        description="a folder with a text file for each image (YOLO) or an XML file (Pascal VOC), of its name; the "
+        "same as path: labels/ beside images/, or files beside the images",
+    )
+    box_classes: BoxClasses = None
+
+
+class Coco(ImageFiles):
+    """COCO's JSON of images, annotations (bbox) and categories, one for all or one for each split; `path` has the
+    images."""
+
+    tags = ("coco",)
+    path_keys = ("path", "annotations", "train", "validation", "test", "cache")
+    source: Literal["coco"]
+    annotations: Str | None = Field(default=None, description="the JSON of all images, which are split")
+    train: Str | None = Field(default=None, description="instead of annotations: the JSON of the training split")
+    validation: Str | None = None
+    test: Str | None = None
 
 
 def _column_names(value: Any) -> Any:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from cnnlab.spec.data import ArraySource, Csv, ImageFolder, NoData
+from cnnlab.spec.data import ArraySource, Coco, Csv, ImageFolder, NoData
 from cnnlab.spec.generators import Function
 from cnnlab.spec.losses import Loss, Sum, default_loss, misfits
 from cnnlab.spec.records import HuggingFace, RecordSource
@@ -71,7 +71,7 @@ def likely_task(experiment: Experiment) -> str | None:
     data = experiment.data
     if isinstance(data, ArraySource):
         return _OF_TARGET.get(data.target or "")
-    if isinstance(data, NoData | RecordSource | HuggingFace):
+    if isinstance(data, NoData | RecordSource | HuggingFace | Coco):
         return None
     if isinstance(data, Function):
         return "regression"
@@ -79,6 +79,6 @@ def likely_task(experiment: Experiment) -> str | None:
         return "regression" if data.values else "segmentation"
     if isinstance(data, Csv) and (isinstance(data.labels, tuple) or data.label_separator is not None):
         return "multi_label"
-    if isinstance(data, ImageFolder) and data.masks is not None:
+    if isinstance(data, ImageFolder) and (data.masks is not None or data.boxes is not None):
         return None
     return "classification"

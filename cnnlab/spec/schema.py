@@ -8,6 +8,7 @@ from cnnlab.spec.architectures import ARCHITECTURES, Architecture, ModelSpec, ar
 from cnnlab.spec.data import (
     Cifar10,
     Cifar100,
+    Coco,
     Csv,
     Digits,
     Hdf5,
@@ -87,6 +88,7 @@ if TYPE_CHECKING:
         | Npy
         | Hdf5
         | ImageFolder
+        | Coco
         | Csv
         | TFRecord
         | ArrayRecord

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from cnnlab.spec.data import Csv, DataSpec, ImageFolder, Npy
+from cnnlab.spec.data import Coco, Csv, DataSpec, ImageFolder, Npy
 from cnnlab.spec.generators import DigitScenes, Function, Sines
 from cnnlab.spec.images import ImageKeys
 from cnnlab.spec.yaml import Path
@@ -24,6 +24,10 @@ def source_contradictions(data: DataSpec) -> Iterator[tuple[Path, str]]:
         yield from _csv(data)
     if isinstance(data, Csv | ImageFolder):
         yield from _masks(data)
+    if isinstance(data, ImageFolder) and data.boxes is None and data.box_classes is not None:
+        yield ("data", "box_classes"), "box_classes is for boxes, and data.boxes is not there"
+    if isinstance(data, Coco):
+        yield from _coco(data)
     if isinstance(data, Function):
         for key, name in (("frequency", "sine"), ("coefficients", "polynomial")):
             if getattr(data, key) != type(data).model_fields[key].default and data.function != name:
@@ -37,6 +41,13 @@ def _npy(data: Npy) -> Iterator[tuple[Path, str]]:
             ("data", "source"),
             f"npy takes path (a folder) or x and y (two files), not {' and '.join(given) or 'none'}",
         )
+
+
+def _coco(data: Coco) -> Iterator[tuple[Path, str]]:
+    given = [key for key in ("annotations", "train", "validation", "test") if getattr(data, key) is not None]
+    if given != ["annotations"] and given[:1] != ["train"]:
+        words = " and ".join(given) or "none"
+        yield ("data", "source"), f"coco takes annotations (one JSON), or train and others beside it, not {words}"
 
 
 def _csv(data: Csv) -> Iterator[tuple[Path, str]]:

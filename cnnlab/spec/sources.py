@@ -3,6 +3,7 @@
 from cnnlab.spec.data import (
     Cifar10,
     Cifar100,
+    Coco,
     Csv,
     DataSpec,
     Digits,
@@ -39,6 +40,7 @@ SOURCES: tuple[type[DataSpec], ...] = (
     Npy,
     Hdf5,
     ImageFolder,
+    Coco,
     Csv,
     TFRecord,
     ArrayRecord,

@@ -125,6 +125,9 @@ def _inferred(classes: tuple[str, ...], targets: Mapping[str, Any]) -> TaskSpec:
     if classes:
         return ClassificationTask()
     found = [kind for kind in _OF_TARGETS if kind in targets]
+    if "boxes" in targets and found == ["labels"]:
+        hint = "task: multi_label learns which classes are in an image"
+        raise SpecError("the data has boxes, and no task learns where objects are", where="task", hint=hint)
     if len(found) != 1:
         there = f"has {', '.join(found)}" if found else "says nothing that could be learnt"
         raise SpecError(f"the data {there}", where="task", hint="name the task")

@@ -7,7 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from cnnlab.data import SOURCES, image_folder, table
+from cnnlab.data import SOURCES, coco, image_folder, table
+from cnnlab.data.bad_files import without_bad_annotations
+from cnnlab.data.boxes import BadAnnotation
 from cnnlab.data.check.duplicates import Duplicates
 from cnnlab.data.check.files import Looked, look_at_all, strange_headers
 from cnnlab.data.check.findings import Finding, ordered
@@ -26,6 +28,7 @@ from cnnlab.spec.schema import Data, NoData
 # Sources of image files, that can list them without opening any.
 LISTED: Mapping[str, Callable[[Any, Path, Problem], Dataset]] = {
     "image_folder": image_folder.listed,
+    "coco": coco.listed,
     "csv": table.listed,
 }
 
@@ -38,7 +41,10 @@ def inspect(data: Data, base: Path, seed: int) -> Inspection:
 
     def problem(error: CnnlabError) -> None:
         what = f"{error.message}; {error.hint}" if error.hint else error.message
-        findings.append(Finding("data", error.where, what=what))
+        if isinstance(error, BadAnnotation):
+            findings.append(Finding(error.kind, error.file or error.where, what=f"{error.where}: {error.message}"))
+        else:
+            findings.append(Finding("data", error.where, what=what))
 
     try:
         if isinstance(data, ImageFiles) and getattr(data, "features", None) is None:
@@ -74,7 +80,8 @@ def inspect(data: Data, base: Path, seed: int) -> Inspection:
 def _images(data: ImageFiles, base: Path, findings: list[Finding], problem: Problem) -> Examples | None:
     """Image files, one at a time: there may be more of them than fit into memory."""
     root = find(data.path, base)
-    listed = LISTED[data.tags[0]](data.model_copy(update={"on_bad_file": "skip"}), base, problem)
+    listed = without_bad_annotations(_listed, data, base, problem)
+    findings += [Finding("skipped", file, what=words) for file, words in listed.skipped.items()]
     if data.classes is not None:
         listed = only_classes(listed, data.classes, data.where)
     files = listed.files or ()
@@ -96,16 +103,23 @@ def _images(data: ImageFiles, base: Path, findings: list[Finding], problem: Prob
     return Examples(dataset, {"all": np.arange(len(kept))}, measures, headers)
 
 
+def _listed(data: ImageFiles, base: Path, problem: Problem) -> Dataset:
+    return LISTED[data.tags[0]](data.model_copy(update={"on_bad_file": "skip"}), base, problem)
+
+
 def _masks(data: ImageFiles, base: Path, findings: list[Finding], problem: Problem) -> dict[str, Target]:
     """The masks of the images that can be read, as training reads them; the first that it would stop at is told."""
     if getattr(data, "masks", None) is None:
         return {}
     try:
-        dataset = SOURCES[data.tags[0]](data.model_copy(update={"on_bad_file": "skip"}), base)
+        # Of bad boxes all is said, and here their images are left out only where training leaves them out.
+        without_boxes = {"boxes": None, "box_classes": None} if data.on_bad_file == "error" else {}
+        dataset = SOURCES[data.tags[0]](data.model_copy(update={"on_bad_file": "skip", **without_boxes}), base)
         dataset = dataset if data.classes is None else only_classes(dataset, data.classes, data.where)
     except CnnlabError as error:
         problem(error)
         return {}
+    dataset = replace(dataset, targets={"mask": dataset.targets["mask"]})
     findings += wrong_targets(dataset, dataset.x.shape[1:-1])
     return {"mask": dataset.targets["mask"]}
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from cnnlab.data.boxes import box_counts
 from cnnlab.data.check.duplicates import Leak
 from cnnlab.data.check.files import Header
 from cnnlab.data.check.findings import Finding
@@ -35,6 +36,11 @@ class Examples:
         """What `counts` counts."""
         labels = self.dataset.targets.get("labels")
         return self.dataset.classes or (labels.names if labels else ())
+
+    def boxes(self) -> dict[str, Any]:
+        """The classes of boxes, and by split what `box_counts` counts; nothing where there are none."""
+        target = self.dataset.targets.get("boxes")
+        return {} if target is None else {"classes": list(target.names), **box_counts(self.dataset, self.splits)}
 
     def statistics(self) -> dict[str, dict[str, Any]]:
         """By split: smallest and largest value, mean and deviation per channel, as the values are stored."""
@@ -86,6 +92,7 @@ class Inspection:
                 "classes": list(examples.classes()),
                 "counts": {name: len(indices) for name, indices in examples.splits.items()},
                 "counts_per_class": examples.counts(),
+                **({"boxes": examples.boxes()} if examples.boxes() else {}),
                 "statistics": examples.statistics(),
                 **(examples.kinds() if examples.headers else {"shape": list(examples.dataset.x.shape[1:])}),
             }
