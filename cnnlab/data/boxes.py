@@ -23,7 +23,7 @@ from cnnlab.data.threads import pool
 from cnnlab.errors import DataError
 from cnnlab.spec.data import ImageFiles
 
-SLACK = 1.0  # pixels that an edge may be outside of the image, by rounding or by counting from 1; they are cut off
+SLACK = 1.001  # pixels that an edge may be outside of the image, by rounding or by counting from 1; they are cut off
 LEAST = 0.01  # pixels: a side that is shorter is none
 MARKS_OF_EXIF = (b"eXIf", b"Raw profile type exif", b"XML:com.adobe.xmp")  # in a PNG
 

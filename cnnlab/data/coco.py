@@ -159,6 +159,8 @@ def _images(part: Annotations, root: Path, first: dict[str, str], wrong: list[Ba
             hint = "an image has a whole number and a file"
         elif number in images:
             message, hint = f"the id {number} is that of {images[number]} too", "ids tell images apart"
+            # Nobody knows of which of both an annotation is.
+            wrong.append(BadAnnotation(kind, images[number], f"the id {number} is there twice", where=where, hint=hint))
         elif file in first:
             message, hint = f"{name} stands in {first[file]} too", "an image is in one split, and once"
         elif not _is_file(root / file):
@@ -176,7 +178,10 @@ def _objects(
     """What is said of each image, and how many crowds were left out."""
     rows: dict[int, list[list[float]]] = {number: [] for number in images}
     numbers: dict[int, list[int]] = {number: [] for number in images}
-    entries = {entry.get("id"): (i, entry) for i, entry in enumerate(part.images) if _whole(entry.get("id"))}
+    entries: dict[int, tuple[int, Entry]] = {}
+    for i, entry in enumerate(part.images):
+        if _whole(entry.get("id")):
+            entries.setdefault(entry["id"], (i, entry))
     crowds = 0
     for i, entry in enumerate(part.annotations):
         image = entry.get("image_id")
