@@ -3,7 +3,8 @@
     python tests/own_data.py experiments/own-data
 
 writes beside the specs `digits/`, a folder of images for each class; `pairs.csv` and `pairs/`, images of two digits
-each and the labels of both; and `ink.csv`, a table of numbers. No scan is in two images of a folder.
+each and the labels of both; `ink.csv`, a table of numbers; and `scenes/`, images of one to three digits and their
+boxes, as Ultralytics' YOLO has them. No scan is in two images of `digits/` or `pairs/`, or in two splits of `scenes/`.
 """
 
 import csv
@@ -15,11 +16,18 @@ import numpy as np
 from PIL import Image
 from sklearn.datasets import load_digits
 
+from cnnlab.data.digit_scenes import load
+from cnnlab.spec.generators import DigitScenes
+
 SUMS = [*(f"row {i}" for i in range(8)), *(f"column {i}" for i in range(8))]
 
 
+SIDE = 32  # of a scene
+SCENES = DigitScenes(source="digit_scenes", examples=1500, size=SIDE, objects=(1, 3), scale=(1, 1.5), seed=0)
+
+
 def write(folder: Path) -> None:
-    """All three, into a folder that is there."""
+    """All four, into a folder that is there."""
     bunch: Any = load_digits()
     scans, digits = (bunch.images * 15.9).astype(np.uint8), bunch.target
     for i, (scan, digit) in enumerate(zip(scans, digits, strict=True)):
@@ -34,6 +42,27 @@ def write(folder: Path) -> None:
     sums = np.hstack([bunch.images.sum(2), bunch.images.sum(1)])
     rows = [[*values, digit] for values, digit in zip(sums.tolist(), digits.tolist(), strict=True)]
     table(folder / "ink.csv", [*SUMS, "digit"], rows)
+    scenes(folder / "scenes")
+
+
+def scenes(folder: Path) -> None:
+    """images/train/0000.png, labels/train/0000.txt and so on, and data.yaml. A scene's group says its split."""
+    data = load(SCENES, folder)
+    boxes, groups = data.targets["boxes"], data.groups or ()
+    part = dict(zip(sorted(set(groups)), ["train"] * 42 + ["val"] * 9 + ["test"] * 9, strict=True))
+    for i, (pixels, objects, group) in enumerate(zip(data.x, boxes.values, groups, strict=True)):
+        save(pixels[..., 0], folder / "images" / part[group] / f"{i:04}.png")
+        lines = []
+        for y0, x0, y1, x1, label in objects[objects[:, -1] >= 0].tolist():
+            shares = ((x0 + x1) / 2 / SIDE, (y0 + y1) / 2 / SIDE, (x1 - x0) / SIDE, (y1 - y0) / SIDE)
+            lines.append(f"{label:.0f} {' '.join(f'{share:.6f}' for share in shares)}\n")
+        path = folder / "labels" / part[group] / f"{i:04}.txt"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("".join(lines), encoding="utf-8")
+    names = "".join(f"  {i}: '{name}'\n" for i, name in enumerate(boxes.names))
+    (folder / "data.yaml").write_text(
+        f"path: .\ntrain: images/train\nval: images/val\ntest: images/test\nnames:\n{names}"
+    )
 
 
 def save(pixels: np.ndarray, path: Path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from cnnlab.data.boxes import NOTHING, BadAnnotation, Objects, tell
-from cnnlab.data.masked_folder import SPLITS, flat_files
+from cnnlab.data.masked_folder import flat_files, images_in, of_splits, split_of
 from cnnlab.data.problems import Problem
 from cnnlab.data.voc import objects_of, read_voc
 from cnnlab.data.yolo import find_names, numbered, read_yolo
@@ -24,15 +24,18 @@ def boxed_files(root: Path) -> tuple[list[str], dict[str, np.ndarray]] | None:
     """
     if (root / IMAGES).is_dir():
         found = flat_files(root / IMAGES)
-        return found and ([f"{IMAGES}/{file}" for file in found[0]], found[1])
-    files: list[str] = []
-    given: dict[str, np.ndarray] = {}
-    for name in (name for name in SPLITS if (root / name / IMAGES).is_dir()):
-        inside = flat_files(root / name / IMAGES)
-        start = len(files)
-        files += [f"{name}/{IMAGES}/{file}" for file in (inside[0] if inside else ())]
-        given[SPLITS[name]] = np.arange(start, len(files))
-    return (files, given) if given else flat_files(root)
+        if found is None:
+            message = "images lie in it, or in train/, val/ and test/ there, and it has other folders"
+            raise DataError(
+                message, where=str(root / IMAGES), hint="of folders that are classes, it is the path itself"
+            )
+        return [f"{IMAGES}/{file}" for file in found[0]], found[1]
+    splits = {folder.name: folder / IMAGES for folder in sorted(root.iterdir()) if split_of(folder.name)}
+    splits = {name: folder for name, folder in splits.items() if folder.is_dir()}
+    if not splits:
+        return flat_files(root)
+    inside = {name: [f"{IMAGES}/{image}" for image in images_in(folder)] for name, folder in splits.items()}
+    return of_splits(inside, str(root))
 
 
 def read_labels(
@@ -54,7 +57,7 @@ def read_labels(
         raise DataError(f"none of the {len(files):,} images has a label file", where=where, hint=hint)
     paths = [None if name is None else (folder / name, f"{where}/{name}") for name in labels]
     beside = [folder] if folder.samefile(root) else [folder, folder.parent, root]
-    if folder.parent.name in SPLITS:  # train/images and train/labels, with the names above both
+    if split_of(folder.parent.name):  # train/images and train/labels, with the names above both
         beside.append(folder.parent.parent)
     if any(name is not None and name.endswith(".xml") for name in labels):
         said, names = _voc(files, paths, names, wrong)

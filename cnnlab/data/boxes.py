@@ -65,7 +65,7 @@ def with_boxes(
     dataset: Dataset, said: Sequence[Objects], names: tuple[str, ...], root: Path, data: ImageFiles, problem: Problem
 ) -> Dataset:
     """The dataset with the target "boxes" in the frame that `data.resize` brings its images to, and "labels", uint8
-    [example, class]: which classes have a box there.
+    [example, class]: which classes have a box there, whatever crops leave of it later.
 
     The files of the dataset start at `root`; of those that are no images nothing is said here. What `problem` lets pass
     is left out. Raises DataError where no image has an object, and where memory is short.
@@ -201,3 +201,22 @@ def box_counts(dataset: Dataset, splits: Mapping[str, np.ndarray]) -> dict[str, 
         without = int((target.values[indices, :, -1] < 0).all(1).sum())
         counts[name] = {"objects": objects, "images": images, "without": without}
     return counts
+
+
+def classes_without(dataset: Dataset, splits: Mapping[str, np.ndarray]) -> tuple[str, ...]:
+    """Notes on classes of boxes that have no object in a split, where another one has some."""
+    counts = box_counts(dataset, splits)
+    notes = []
+    for split, of in counts.items():
+        others = zip(*(other["objects"] for other in counts.values()), strict=True)
+        names = zip(dataset.targets["boxes"].names, of["objects"], others, strict=True)
+        lacking = [name for name, count, others in names if not count and any(others)]
+        words = ", ".join(lacking[:5]) + (", ..." if len(lacking) > 5 else "")
+        notes += [f"{len(lacking)} classes of boxes have no object in {split}: {words}"] if lacking else []
+    return tuple(notes)
+
+
+def doubled(boxes: np.ndarray) -> int:
+    """How many boxes [object, 5] of an image are there a second time."""
+    there = boxes[boxes[:, -1] >= 0]
+    return len(there) - len(np.unique(there, axis=0))

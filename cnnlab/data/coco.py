@@ -21,7 +21,6 @@ from cnnlab.spec.data import Coco
 KEYS = ("images", "annotations", "categories", "id", "file_name", "width", "height", "name")
 KEYS += ("image_id", "category_id", "bbox", "iscrowd")
 LISTS = ("images", "annotations", "categories")
-SHOWN = 3  # folders in a message
 
 Entry = dict[str, Any]
 
@@ -237,4 +236,5 @@ def _whole(value: Any) -> bool:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    """Of a whole number of any length, whether float64 has one."""
+    return isinstance(value, float) or (_whole(value) and abs(value) < 1e300)

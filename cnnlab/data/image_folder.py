@@ -117,7 +117,7 @@ def _splits(root: Path, where: str, problem: Problem) -> Mapping[str, Path]:
         message = f"the folder {strange[0]}/ lies beside train/, and is neither val/ nor test/"
         hint = did_you_mean(strange[0], list(SPLITS)) or "class folders go into train/"
         problem(DataError(message, where=where, hint=hint))
-    check_splits(folders, where)
+    check_splits([name for name in folders if name in SPLITS], where)
     _refuse_loose(root, root, where, problem)
     return {split: folders[name] for name, split in SPLITS.items() if name in folders}
 

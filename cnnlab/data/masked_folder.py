@@ -1,5 +1,6 @@
 """Folders of images with a folder of masks: which mask is an image's, and images without class folders."""
 
+import re
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
@@ -12,33 +13,55 @@ SPLITS = {"train": "train", "val": "validation", "valid": "validation", "validat
 
 
 def flat_files(root: Path) -> tuple[list[str], dict[str, np.ndarray]] | None:
-    """Images that lie in `root` itself, or in train/, val/ and test/ themselves, and the splits that are there.
+    """Images that lie in `root` itself, or in train/, val/ and test/ (train2017/ ...) themselves, and these splits.
 
     None where class folders or others are below.
     """
     folders = [entry for entry in _visible(root) if entry.is_dir()]
     if not folders:
-        return [entry.name for entry in _visible(root) if is_image(entry.name)], {}
+        return images_in(root), {}
     inside = [child for folder in folders for child in _visible(folder)]
-    names = [folder.name for folder in folders]
-    if "train" not in names or not set(names) <= set(SPLITS) or any(child.is_dir() for child in inside):
+    splits = {folder.name: split_of(folder.name) for folder in folders}
+    if "train" not in splits.values() or None in splits.values() or any(child.is_dir() for child in inside):
         return None
-    check_splits(names, str(root))
+    return of_splits({name: images_in(root / name) for name in splits}, str(root))
+
+
+def of_splits(images: Mapping[str, Sequence[str]], where: str) -> tuple[list[str], dict[str, np.ndarray]]:
+    """The images of folders that are splits, with their folders' names, training first; and the splits."""
+    check_splits(images, where)
+    folder = {SPLITS[_without_year(name)]: name for name in images}
     files: list[str] = []
     given: dict[str, np.ndarray] = {}
-    for name in (name for name in SPLITS if name in names):
-        start = len(files)
-        files += [f"{name}/{child.name}" for child in _visible(root / name) if is_image(child.name)]
-        given[SPLITS[name]] = np.arange(start, len(files))
+    for split in dict.fromkeys(SPLITS.values()):
+        if split in folder:
+            start, name = len(files), folder[split]
+            files += [f"{name}/{image}" for image in images[name]]
+            given[split] = np.arange(start, len(files))
     return files, given
+
+
+def images_in(folder: Path) -> list[str]:
+    """The names of the images in a folder itself, in order."""
+    return [entry.name for entry in _visible(folder) if is_image(entry.name)]
+
+
+def split_of(name: str) -> str | None:
+    """The split that a folder's name stands for, also with a year behind it."""
+    return SPLITS.get(_without_year(name))
+
+
+def _without_year(name: str) -> str:
+    return re.sub(r"\d{4}$", "", name)
 
 
 def check_splits(names: Collection[str], where: str) -> None:
     """Raises DataError where two of the folders are one split."""
-    own = [name for name in names if SPLITS.get(name) == "validation"]
-    if len(own) > 1:
-        message = f"{' and '.join(f'{name}/' for name in own)} mean the same, and both are there"
-        raise DataError(message, where=where, hint="keep one")
+    for split in set(SPLITS.values()):
+        own = [name for name in names if split_of(name) == split]
+        if len(own) > 1:
+            message = f"{' and '.join(f'{name}/' for name in own)} mean the same, and both are there"
+            raise DataError(message, where=where, hint="keep one")
 
 
 def mask_files(root: Path, images: Sequence[str], where: str) -> list[str]:

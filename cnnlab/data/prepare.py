@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from cnnlab.data.boxes import classes_without
 from cnnlab.data.crop import centre, centred_target, crop_size
 from cnnlab.data.dataset import Dataset, load
 from cnnlab.data.fingerprint import dataset_fingerprint, split_fingerprint, targets_fingerprint
@@ -96,6 +97,7 @@ def prepare(data: Data, base: Path, seed: int, normal: Normal | None = None) -> 
     mean, std = statistics(dataset.x, splits["train"]) if data.normalize else _identity(dataset.x)
     notes = dataset.notes + missed(data.split, splits) + duplicates_across(dataset, splits)
     notes += classes_missing(dataset, splits) + imbalance_notes(dataset, splits["train"])
+    notes += classes_without(dataset, splits)
     return _with_noise(with_sampling(Prepared(dataset, splits, mean, std, notes, crop=crop), data), data, seed)
 
 

@@ -1,11 +1,15 @@
 """Images with boxes, written as people have them: by the formats' own definitions, not by what reads them."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
+
+from cnnlab.data.dataset import Dataset
+from cnnlab.errors import DataError
 
 NAMES = ("cat", "dog", "cow")
 Box = tuple[float, float, float, float, int]  # y0, x0, y1, x1 in pixels, and the class
@@ -77,3 +81,13 @@ SCENES: Scenes = {
 def rows(boxes: np.ndarray) -> list[list[float]]:
     """Of an example's boxes [object, 5] those that are there."""
     return [row.tolist() for row in boxes if row[-1] >= 0]
+
+
+def holds_or_is_a_sentence(read: Callable[[], Dataset], side: int) -> None:
+    """Whatever files hold, boxes have areas inside of the images of this side, or a DataError says what is wrong."""
+    with suppress(DataError):
+        found = read().targets["boxes"].values
+        there = found[found[..., -1] >= 0]
+        assert (there[:, :2] < there[:, 2:4]).all()
+        assert (there[:, :4] >= 0).all()
+        assert (there[:, :4] <= side).all()

@@ -1,14 +1,19 @@
 """Folders of images with label files in YOLO's form: the layouts that people have, the names, all that can be wrong."""
 
+import tempfile
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from cnnlab.data.dataset import load
+from cnnlab.data.prepare import prepare
 from cnnlab.errors import DataError
 from cnnlab.spec.data import ImageFolder
-from tests.data.boxed import NAMES, SCENES, rows, write_images, write_yolo
+from cnnlab.spec.split import Split
+from tests.data.boxed import NAMES, SCENES, holds_or_is_a_sentence, rows, write_images, write_yolo
 
 SIZE, BOX = (10, 20), (2, 4, 8, 10, 1)
 LINE = "1 0.35 0.5 0.3 0.6"  # the same in shares
@@ -31,6 +36,11 @@ def fill(place: Path, images: str, labels: str) -> None:
         (".", ".", {"train": ("images/train/", "labels/train/"), "val": ("images/val/", "labels/val/")}),
         (".", "labels", {"train": ("images/train/", "labels/train/"), "test": ("images/test/", "labels/test/")}),
         (".", ".", {"train": ("train/images/", "train/labels/"), "valid": ("valid/images/", "valid/labels/")}),
+        (
+            ".",
+            ".",
+            {"train": ("images/train2017/", "labels/train2017/"), "val": ("images/val2017/", "labels/val2017/")},
+        ),
         (".", ".", {"train": ("train/", "train/"), "valid": ("valid/", "valid/")}),
         (".", ".", {"": ("images/", "labels/")}),
         ("photos", "said", {"": ("photos/", "said/")}),
@@ -46,6 +56,15 @@ def test_layouts(tmp_path, path, boxes, places):
     expected = pytest.approx([1.6, 1.6, 6.4, 4, 1])
     assert [rows(one) for one in data.targets["boxes"].values] == [[expected]] * 2 * len(places)
     assert (data.classes, data.notes) == ((), ())
+
+
+def test_folders_in_images_are_splits(tmp_path):
+    for name in ("cat", "dog"):
+        fill(tmp_path, f"images/{name}/1", f"labels/{name}/1")
+    words = r"/images: images lie in it, or in train/, val/ and test/ there, and it has other folders; of folders that"
+    with pytest.raises(DataError, match=f"{words} are classes, it is the path itself$"):
+        read(tmp_path, ".")
+    assert read(tmp_path, "images").classes == ("cat", "dog")
 
 
 def test_class_folders_may_have_boxes_too(tmp_path):
@@ -224,6 +243,31 @@ def test_other_things_that_are_wrong(tmp_path):
     fill(tmp_path, "photos/train/c", "labels/train/c")
     with pytest.raises(DataError, match=r"val/ and valid/ mean the same, and both are there; keep one$"):
         read(tmp_path)
+
+
+def test_a_class_without_objects_in_a_split_is_noted(tmp_path):
+    for split, label in (("train", 0), ("train", 1), ("test", 1)):
+        write_images(tmp_path, {f"images/{split}/{label}.png": (SIZE, [])})
+        write_yolo(tmp_path, {f"labels/{split}/{label}.png": (SIZE, [(*BOX[:4], label)])})
+    spec = ImageFolder(source="image_folder", path=".", boxes=".", resize=8, box_classes=NAMES)
+    spec = spec.model_copy(update={"split": Split(train="rest")})
+    assert "1 classes of boxes have no object in test: cat" in prepare(spec, tmp_path, 0).notes
+
+
+WORDS = st.sampled_from(["0", "1", "2", "-1", "0.5", "0.1", "1e999", "nan", "-0.0", "1e-300", "3e38", "x", "1_0", "٣"])
+LINES = st.lists(WORDS, max_size=9).map(" ".join).map(str.encode) | st.binary(max_size=30)
+
+
+@given(st.lists(LINES, max_size=5), st.lists(LINES, max_size=5))
+@settings(max_examples=60, deadline=None)
+def test_whatever_label_files_hold_is_read_or_a_sentence(first, second):
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        write_images(folder / "photos", {"a.bmp": (SIZE, []), "b.bmp": (SIZE, [])})
+        (folder / "labels").mkdir()
+        for name, lines in (("a", first), ("b", second)):
+            (folder / f"labels/{name}.txt").write_bytes(b"\n".join(lines))
+        holds_or_is_a_sentence(lambda: read(folder), 8)
 
 
 def test_classes_go_by_one_class_an_example(tmp_path):

@@ -1,15 +1,18 @@
 """COCO's JSON: one file or one for each split, where its images are, all that can be wrong."""
 
 import json
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from cnnlab.data.dataset import load
 from cnnlab.errors import DataError
 from cnnlab.spec.data import Coco
-from tests.data.boxed import NAMES, SCENES, coco, rows, write_coco, write_images
+from tests.data.boxed import NAMES, SCENES, coco, holds_or_is_a_sentence, rows, write_coco, write_images
 
 
 def read(place: Path, **keys):
@@ -114,6 +117,26 @@ def test_a_wrong_entry_is_named(tmp_path, change, sentence, file):
     assert found == wanted
     kept = [name for name in SCENES if name not in file]
     assert list(read(tmp_path, on_bad_file="skip").files or ()) == kept
+
+
+STRANGE = st.sampled_from([None, True, -1, 0, 10**400, 1e999, float("nan"), "", "a.png", "\ud800", "a\0b", [], {}, [1]])
+PLACES = st.tuples(
+    st.sampled_from(["images", "annotations", "categories"]),
+    st.integers(0, 2),
+    st.sampled_from(["id", "file_name", "width", "height", "name", "image_id", "category_id", "bbox", "iscrowd"]),
+)
+
+
+@given(st.lists(st.tuples(PLACES, STRANGE | st.lists(STRANGE, min_size=4, max_size=4)), min_size=1, max_size=3))
+@settings(max_examples=80, deadline=None)
+def test_whatever_entries_hold_is_read_or_a_sentence(changes):
+    content = coco(SCENES)
+    for (key, place, name), value in changes:
+        content[key][place][name] = value
+    with tempfile.TemporaryDirectory() as folder:
+        write_images(Path(folder) / "photos", SCENES)
+        (Path(folder) / "all.json").write_text(json.dumps(content))
+        holds_or_is_a_sentence(lambda: read(Path(folder)), 8)
 
 
 @pytest.mark.parametrize(

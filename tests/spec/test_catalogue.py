@@ -71,6 +71,8 @@ def test_every_listed_name_can_be_used(kind, text):
         given = text.format(name)
         if "images" in settings:
             given = given.replace("path: x", "path: x, images: a, labels: b")
+        if "annotations" in settings:
+            given = given.replace("path: x", "path: x, annotations: a")
         for unused in ("path", "every_epochs", "of"):
             if f", {unused}: " in given and unused not in settings:
                 given = (

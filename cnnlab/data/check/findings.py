@@ -36,6 +36,7 @@ WARNINGS = {
     "skipped": "cannot be read and are skipped",
     "constant": "of one value throughout",
     "other_mode": "of another mode than nearly all",
+    "box_twice": "boxes that are there twice",
     "no_example": "classes without examples",
 }
 KINDS = {**ERRORS, **WARNINGS}

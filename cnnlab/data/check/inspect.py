@@ -9,7 +9,7 @@ import numpy as np
 
 from cnnlab.data import SOURCES, coco, image_folder, table
 from cnnlab.data.bad_files import without_bad_annotations
-from cnnlab.data.boxes import BadAnnotation
+from cnnlab.data.boxes import BadAnnotation, classes_without, doubled
 from cnnlab.data.check.duplicates import Duplicates
 from cnnlab.data.check.files import Looked, look_at_all, strange_headers
 from cnnlab.data.check.findings import Finding, ordered
@@ -63,12 +63,16 @@ def inspect(data: Data, base: Path, seed: int) -> Inspection:
         checked = check(replace(dataset, x=np.broadcast_to(np.uint8(0), shape)), data.where)
         findings += [Finding("no_example", what=note) for note in checked.notes[len(dataset.notes) :]]
         examples = replace(examples, splits=split(dataset, data.split, seed))
-        findings += [Finding("no_example", what=note) for note in classes_missing(dataset, examples.splits)]
+        lacking = (*classes_missing(dataset, examples.splits), *classes_without(dataset, examples.splits))
+        findings += [Finding("no_example", what=note) for note in lacking]
     except CnnlabError as error:
         problem(error)
     if dataset.x.ndim > 2:
         for i in np.flatnonzero(examples.measures.low == examples.measures.high).tolist():
             findings.append(Finding("constant", dataset.name(i), what=f"holds {examples.measures.low[i]:g} throughout"))
+    for i, boxes in enumerate(dataset.targets["boxes"].values if "boxes" in dataset.targets else ()):
+        if count := doubled(boxes):
+            findings.append(Finding("box_twice", dataset.name(i), what=f"{count:,} of its boxes"))
     found = Duplicates(dataset, examples.splits, examples.measures)
     findings = [*_placed(findings, examples), *found.exact(), *found.alike()]
     notes = (
