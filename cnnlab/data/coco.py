@@ -15,7 +15,7 @@ from cnnlab.data.dataset import Dataset, find
 from cnnlab.data.masked_folder import SPLITS
 from cnnlab.data.problems import Problem, stop
 from cnnlab.errors import DataError
-from cnnlab.spec.data import Coco
+from cnnlab.spec.coco import Coco
 
 # What is used of it. Outlines, most of such a file, are dropped while it is read.
 KEYS = ("images", "annotations", "categories", "id", "file_name", "width", "height", "name")

@@ -7,6 +7,7 @@ from pydantic_core import PydanticCustomError
 
 from cnnlab.spec.augment import Augmentation
 from cnnlab.spec.balance import ClassWeights
+from cnnlab.spec.boxes import BoxColumns
 from cnnlab.spec.images import Decode, ImageKeys
 from cnnlab.spec.label_noise import NoisyLabels
 from cnnlab.spec.resize import Resize
@@ -219,19 +220,6 @@ class ImageFolder(ImageFiles):
     box_classes: BoxClasses = None
 
 
-class Coco(ImageFiles):
-    """COCO's JSON of images, annotations (bbox) and categories, one for all or one for each split; `path` has the
-    images."""
-
-    tags = ("coco",)
-    path_keys = ("path", "annotations", "train", "validation", "test", "cache")
-    source: Literal["coco"]
-    annotations: Str | None = Field(default=None, description="the JSON of all images, which are split")
-    train: Str | None = Field(default=None, description="instead of annotations: the JSON of the training split")
-    validation: Str | None = None
-    test: Str | None = None
-
-
 def _column_names(value: Any) -> Any:
     names = value if isinstance(value, list | tuple) else [value]
     if not names or not all(isinstance(name, str) and name for name in names):
@@ -265,6 +253,9 @@ class Csv(ImageFiles):
     masks: Str | None = Field(default=None, description="the column with the paths of mask images")
     mask_classes: MaskClasses = None
     mask_values: MaskValues = None
+    boxes: BoxColumns | None = Field(
+        default=None, description="columns of a box; an image has a row for each, or one with these cells empty"
+    )
     split_column: Str | None = Field(default=None, description="of train, validation (or val), test")
     group_column: Str | None = Field(default=None, description="a group's examples stay in one split")
 

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator
 
-from cnnlab.spec.data import ArraySource, Coco, Csv, ImageFolder, NoData
+from cnnlab.spec.coco import Coco
+from cnnlab.spec.data import ArraySource, Csv, ImageFolder, NoData
 from cnnlab.spec.generators import Function
 from cnnlab.spec.losses import Loss, Sum, default_loss, misfits
 from cnnlab.spec.records import HuggingFace, RecordSource
@@ -75,6 +76,8 @@ def likely_task(experiment: Experiment) -> str | None:
         return None
     if isinstance(data, Function):
         return "regression"
+    if isinstance(data, Csv) and data.labels is None and data.boxes is not None:
+        return None
     if isinstance(data, Csv) and data.labels is None:
         return "regression" if data.values else "segmentation"
     if isinstance(data, Csv) and (isinstance(data.labels, tuple) or data.label_separator is not None):

@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Union
 from pydantic import BeforeValidator, Discriminator, Field, Tag
 
 from cnnlab.spec.architectures import ARCHITECTURES, Architecture, ModelSpec, architecture_tag, tagged
+from cnnlab.spec.coco import Coco
 from cnnlab.spec.data import (
     Cifar10,
     Cifar100,
-    Coco,
     Csv,
     Digits,
     Hdf5,

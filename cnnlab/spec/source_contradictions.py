@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator
 
-from cnnlab.spec.data import Coco, Csv, DataSpec, ImageFolder, Npy
+from cnnlab.spec.coco import Coco
+from cnnlab.spec.data import Csv, DataSpec, ImageFolder, Npy
 from cnnlab.spec.generators import DigitScenes, Function, Sines
 from cnnlab.spec.images import ImageKeys
 from cnnlab.spec.yaml import Path
@@ -54,12 +55,12 @@ def _csv(data: Csv) -> Iterator[tuple[Path, str]]:
     if (data.images is None) == (data.features is None):
         words = "neither" if data.images is None else "both"
         yield ("data", "source"), f"csv takes images (a column of files) or features (columns of numbers), not {words}"
-    if data.labels is None and data.values is None and data.masks is None:
-        yield ("data", "source"), "csv needs something to learn: labels, values or masks"
+    if data.labels is None and data.values is None and data.masks is None and data.boxes is None:
+        yield ("data", "source"), "csv needs something to learn: labels, values, masks or boxes"
     if data.label_separator is not None and not isinstance(data.labels, str):
         yield ("data", "label_separator"), "it divides the cells of one column: labels must name that one"
     if data.features is not None:
-        for key in ("masks", "resize", "on_bad_file", *ImageKeys.model_fields):
+        for key in ("masks", "boxes", "resize", "on_bad_file", *ImageKeys.model_fields):
             # A resolved spec has the defaults too.
             if getattr(data, key) != type(data).model_fields[key].default:
                 yield ("data", key), f"{key} is for images, and data.features are numbers"

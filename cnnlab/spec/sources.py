@@ -1,9 +1,9 @@
 """All data sources that a spec may name, in the order in which `cnnlab list sources` shows them."""
 
+from cnnlab.spec.coco import Coco
 from cnnlab.spec.data import (
     Cifar10,
     Cifar100,
-    Coco,
     Csv,
     DataSpec,
     Digits,

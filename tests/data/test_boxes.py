@@ -12,7 +12,8 @@ from PIL import Image
 from cnnlab.data.dataset import load
 from cnnlab.data.stored import StoredImages
 from cnnlab.errors import DataError
-from cnnlab.spec.data import Coco, ImageFolder
+from cnnlab.spec.coco import Coco
+from cnnlab.spec.data import ImageFolder
 from cnnlab.spec.resize import KeepAspect
 from tests.data.boxed import NAMES, SCENES, rows, write_coco, write_images, write_voc, write_yolo
 

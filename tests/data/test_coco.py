@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from cnnlab.data.dataset import load
 from cnnlab.errors import DataError
-from cnnlab.spec.data import Coco
+from cnnlab.spec.coco import Coco
 from tests.data.boxed import NAMES, SCENES, coco, holds_or_is_a_sentence, rows, write_coco, write_images
 
 
