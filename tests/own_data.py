@@ -49,6 +49,7 @@ def scenes(folder: Path) -> None:
     """images/train/0000.png, labels/train/0000.txt and so on, and data.yaml. A scene's group says its split."""
     data = load(SCENES, folder)
     boxes, groups = data.targets["boxes"], data.groups or ()
+    assert isinstance(data.x, np.ndarray), "made in memory"
     part = dict(zip(sorted(set(groups)), ["train"] * 42 + ["val"] * 9 + ["test"] * 9, strict=True))
     for i, (pixels, objects, group) in enumerate(zip(data.x, boxes.values, groups, strict=True)):
         save(pixels[..., 0], folder / "images" / part[group] / f"{i:04}.png")

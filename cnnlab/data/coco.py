@@ -5,7 +5,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 
@@ -191,7 +191,7 @@ def _objects(
             wrong.append(BadAnnotation(kind, file, message, where=where, hint=hint))
         elif entry.get("iscrowd"):
             crowds += 1
-        elif image in images:  # else something is wrong with its image, which was told
+        elif _whole(image) and image in images:  # else something is wrong with its image, which was told
             x, y, width, height = entry["bbox"]
             rows[image].append([y, x, y + height, x + width, ids[entry["category_id"]]])
             numbers[image].append(i)
@@ -231,7 +231,7 @@ def _notes(said: Sequence[Objects], crowds: int, data: Coco) -> Iterator[str]:
         yield f"{data.path}: {crowds:,} annotations of crowds (iscrowd) are left out"
 
 
-def _whole(value: Any) -> bool:
+def _whole(value: Any) -> TypeGuard[int]:
     return isinstance(value, int) and not isinstance(value, bool)
 
 

@@ -28,7 +28,9 @@ def load(data: ImageFolder, base: Path) -> Dataset:
     Raises DataError.
     """
     dataset = with_pixels(without_bad_annotations(listed, data, base), find(data.path, base), data, data.path, base)
-    return dataset if data.masks is None else replace(dataset, targets=dataset.targets | _masks(data, base, dataset))
+    return (
+        dataset if data.masks is None else replace(dataset, targets={**dataset.targets, **_masks(data, base, dataset)})
+    )
 
 
 def listed(data: ImageFolder, base: Path, problem: Problem = stop) -> Dataset:

@@ -1,6 +1,6 @@
 """What the training split says of the targets: how often each name, which mean and deviation."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,7 @@ def describe_targets(dataset: Dataset, splits: Mapping[str, np.ndarray]) -> dict
     }
 
 
-def _figures(kind: str, target: Target, train: np.ndarray) -> dict[str, list[float]]:
+def _figures(kind: str, target: Target, train: np.ndarray) -> Mapping[str, Sequence[float]]:
     values = target.values[train]
     match kind:
         case "labels":

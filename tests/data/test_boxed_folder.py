@@ -3,11 +3,13 @@
 import tempfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from cnnlab.data.check.inspect import inspect
 from cnnlab.data.dataset import load
 from cnnlab.data.prepare import prepare
 from cnnlab.errors import DataError
@@ -268,6 +270,36 @@ def test_whatever_label_files_hold_is_read_or_a_sentence(first, second):
         for name, lines in (("a", first), ("b", second)):
             (folder / f"labels/{name}.txt").write_bytes(b"\n".join(lines))
         holds_or_is_a_sentence(lambda: read(folder), 8)
+
+
+def test_masks_and_boxes_of_the_same_images(tmp_path):
+    """What is wrong with a box is told, and the masks are looked at all the same."""
+    for name in "abc":
+        fill(tmp_path, f"photos/{name}", f"labels/{name}")
+        (tmp_path / "masks").mkdir(exist_ok=True)
+        Image.fromarray(np.eye(10, 20, dtype=np.uint8)).save(tmp_path / f"masks/{name}.png")
+    keys = {"source": "image_folder", "path": "photos", "boxes": "labels", "masks": "masks", "resize": 8}
+    assert set(load(ImageFolder(**keys), tmp_path).targets) == {"boxes", "labels", "mask"}
+    (tmp_path / "labels/b.txt").write_text("1 0.5 0.5 0 0.1\n")
+    Image.new("L", (3, 4)).save(tmp_path / "masks/c.png")
+    found = inspect(ImageFolder(**keys), tmp_path, 0)
+    assert [(f.kind, f.file) for f in found.findings if f.severity == "error"] == [
+        ("data", "masks/c.png"), ("box_empty", "b.png"),
+    ]  # fmt: skip
+    (tmp_path / "masks/c.png").write_bytes((tmp_path / "masks/a.png").read_bytes())
+    for bad, count in (("error", 3), ("skip", 2)):
+        examples = inspect(ImageFolder(on_bad_file=bad, **keys), tmp_path, 0).examples
+        assert examples is not None
+        assert {len(target.values) for target in examples.dataset.targets.values()} == {count}
+
+
+def test_a_box_that_is_there_twice(tmp_path):
+    for name in "ab":
+        fill(tmp_path, f"photos/{name}", f"labels/{name}")
+    (tmp_path / "labels/b.txt").write_text(f"{LINE}\n{LINE}\n0 0.5 0.5 0.1 0.1\n")
+    spec = ImageFolder(source="image_folder", path="photos", boxes="labels", resize=8)
+    (finding,) = [f for f in inspect(spec, tmp_path, 0).findings if f.kind == "box_twice"]
+    assert (finding.file, finding.what, finding.severity) == ("b.png", "1 of its boxes", "warning")
 
 
 def test_classes_go_by_one_class_an_example(tmp_path):

@@ -119,7 +119,7 @@ def test_images_that_stay_in_files_have_the_same_boxes(tmp_path):
 
 def test_what_the_frame_cuts_off_is_no_object(tmp_path):
     """Of 40 columns the middle 30 are kept; a box of which less than a quarter is seen is none."""
-    made = SCENES | {"a.png": ((30, 40), [(2, 4, 12, 24, 0), (10, 0, 30, 6, 2)])}
+    made = {**SCENES, "a.png": ((30, 40), [(2, 4, 12, 24, 0), (10, 0, 30, 6, 2)])}
     data = folder_of(tmp_path, made, resize=KeepAspect(shorter=30))
     assert rows(data.targets["boxes"].values[0]) == [[2, 0, 12, 19, 0]]
     assert data.targets["labels"].values[0].tolist() == [1, 0, 0]
@@ -136,7 +136,7 @@ def test_memory_is_asked_for_before_it_is_taken(tmp_path, monkeypatch):
 
 def test_up_to_a_pixel_outside_is_rounding(tmp_path):
     write_images(tmp_path / "photos", SCENES)
-    write_yolo(tmp_path / "labels", SCENES | {"a.png": ((30, 40), [(-0.9, -1, 30.9, 41, 0)])})
+    write_yolo(tmp_path / "labels", {**SCENES, "a.png": ((30, 40), [(-0.9, -1, 30.9, 41, 0)])})
     data = load(ImageFolder(source="image_folder", path="photos", boxes="labels", resize=(30, 40)), tmp_path)
     assert rows(data.targets["boxes"].values[0]) == [[0, 0, 30, 40, 0]]
     assert data.targets["boxes"].names == ("0", "1")

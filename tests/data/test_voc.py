@@ -7,9 +7,10 @@ from cnnlab.errors import DataError
 from cnnlab.spec.data import ImageFolder
 from tests.data.boxed import SCENES, rows, write_images, write_voc
 
-WHOLE = {
-    name: (size, [tuple(map(round, box)) for box in boxes]) for name, (size, boxes) in SCENES.items()
-}  # pixels are whole
+WHOLE = {  # pixels are
+    name: (size, [(round(y0), round(x0), round(y1), round(x1), label) for y0, x0, y1, x1, label in boxes])
+    for name, (size, boxes) in SCENES.items()
+}
 
 
 def read(place, **keys):
