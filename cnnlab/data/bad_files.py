@@ -61,7 +61,7 @@ def without_bad_annotations(
         count = len({*files, *bad})
         notes += (f"{data.path}: {len(bad):,} of {count:,} images are skipped, for example {first}: {words}",)
     if others:
-        notes += (f"{len(others):,} label files are of no image, for example {others[0]}",)
+        notes += (f"{data.path}: annotations of no image: {len(others):,}, for example {others[0]}",)
     return replace(take(dataset, kept) if bad else dataset, notes=notes, skipped=bad)
 
 

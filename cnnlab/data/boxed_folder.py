@@ -114,12 +114,19 @@ def _stems(files: Sequence[str], *, same: bool) -> list[str]:
 
 
 def _label_files(folder: Path, stems: Sequence[str]) -> dict[str, str]:
-    """The label files, relative to `folder`, by their names without the ending, in every folder that has one's place.
+    """The label files, relative to `folder`, by their names without the ending, in every folder that has one's place
+    or is a split beside such.
 
     Raises DataError where there are two of a name.
     """
     there: dict[str, str] = {}
-    for parent in sorted({stem.rpartition("/")[0] for stem in stems}):
+    parents = {stem.rpartition("/")[0] for stem in stems}
+    for split in list(parents):  # and the other splits', whose images may be missing
+        above, _, name = split.rpartition("/")
+        if split_of(name):
+            others = [entry.name for entry in (folder / above).iterdir()] if (folder / above).is_dir() else []
+            parents |= {f"{above}/{other}".removeprefix("/") for other in others if split_of(other)}
+    for parent in sorted(parents):
         inside = folder / parent
         for name in sorted(entry.name for entry in inside.iterdir()) if inside.is_dir() else ():
             if name.endswith((".txt", ".xml")) and not name.lower().startswith(NO_LABELS):

@@ -11,6 +11,7 @@ from typing import BinaryIO
 import numpy as np
 from PIL import ExifTags, Image, ImageOps
 from PIL.JpegImagePlugin import JpegImageFile
+from PIL.TiffImagePlugin import TiffImageFile
 
 from cnnlab.data import jpeg
 from cnnlab.data.geometry import Frame, Placed
@@ -133,7 +134,10 @@ def open_image(file: BinaryIO) -> Image.Image:
 def upright_size(image: Image.Image) -> tuple[int, int]:
     """Height and width as a person sees them, of an opened image; of a PNG all of it may be decoded for that."""
     turned = image.getexif().get(ExifTags.Base.Orientation, 1) in (5, 6, 7, 8)
-    return image.size if turned else (image.height, image.width)
+    width, height = image.size
+    if isinstance(image, TiffImageFile):  # whose size is the upright one already, in newer versions of Pillow
+        width, height = image.tag_v2[ExifTags.Base.ImageWidth], image.tag_v2[ExifTags.Base.ImageLength]
+    return (width, height) if turned else (height, width)
 
 
 def _eight_bits(image: Image.Image, where: str) -> Image.Image:

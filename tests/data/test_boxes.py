@@ -69,7 +69,7 @@ def test_what_is_written_is_what_is_read(form):
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-@pytest.mark.parametrize("suffix", [".jpg", ".png"])
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".tif", ".webp"])
 def test_boxes_lie_in_the_upright_image(tmp_path, orientation, suffix):
     """A bright rectangle in the image as a person sees it, whichever way the file has it."""
     upright = np.zeros((48, 80), np.uint8)

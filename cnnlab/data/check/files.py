@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from cnnlab.data.check.findings import Finding
 from cnnlab.data.check.measures import Measures, measure
 from cnnlab.data.geometry import Frame
-from cnnlab.data.images import decode, open_image
+from cnnlab.data.images import decode, open_image, upright_size
 from cnnlab.data.memory import processors
 from cnnlab.data.progress import counted
 from cnnlab.errors import DataError
@@ -59,8 +59,7 @@ def look_at_all(
 
 def _header(image: Image.Image) -> Header:
     # PNG may have its EXIF data last: to ask for them decodes it all.
-    turned = image.format != "PNG" and image.getexif().get(ExifTags.Base.Orientation, 1) in (5, 6, 7, 8)
-    size = image.size if turned else image.size[::-1]
+    size = image.size[::-1] if image.format == "PNG" else upright_size(image)
     return Header(size, image.mode, image.format or "")
 
 
