@@ -152,8 +152,9 @@ def _without_image(
     for stem, name in there.items():
         if stem not in first:
             other = elsewhere.get(stem.rpartition("/")[2])
-            hint = f"{other} has that name: are folders mixed up?" if other else "remove it, or add its image"
-            message = "there is no image for this label file"
+            message, hint = "there is no image for this label file", "remove it, or add its image"
+            if other:
+                message, hint = f"{message}, and {other} has its name", "are folders mixed up?"
             wrong.append(BadAnnotation("no_image", "", message, where=f"{where}/{name}", hint=hint))
     return wrong
 

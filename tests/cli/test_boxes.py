@@ -107,7 +107,7 @@ def test_everything_wrong_in_one_go_or_left_out(here, cnnlab):
         for name, (_, kind, what) in BAD.items()
     }
     words = f"{labels}/train/other.txt"
-    expected.add(("no_image", words, "", f"{words}: there is no image for this label file"))
+    expected.add(("no_image", words, "", "there is no image for this label file"))
     cannot = "cannot read the image: it is no image that Pillow knows"
     expected.add(("unreadable", "images/train/train03.png", "train", cannot))
     assert found == expected

@@ -194,7 +194,8 @@ def test_label_files_of_other_images(tmp_path):
     with pytest.raises(DataError) as error:
         read(tmp_path, "images")
     words = "labels/train/val0.txt: there is no image for this label file"
-    assert str(error.value) == f"{words}; val/val0.png has that name: are folders mixed up?"
+    words += ", and val/val0.png has its name"
+    assert str(error.value) == f"{words}; are folders mixed up?"
     data = read(tmp_path, "images", on_bad_file="skip")
     assert data.notes[0] == "labels: 1 of 4 images have no label file, and 0 an empty one: there are no objects in them"
     assert data.notes[1] == f"images: annotations of no image: 1, for example {words}"

@@ -42,7 +42,8 @@ def inspect(data: Data, base: Path, seed: int) -> Inspection:
     def problem(error: CnnlabError) -> None:
         what = f"{error.message}; {error.hint}" if error.hint else error.message
         if isinstance(error, BadAnnotation):
-            findings.append(Finding(error.kind, error.file or error.where, what=f"{error.where}: {error.message}"))
+            words = f"{error.where}: {error.message}" if error.file else error.message
+            findings.append(Finding(error.kind, error.file or error.where, what=words))
         else:
             findings.append(Finding("data", error.where, what=what))
 
