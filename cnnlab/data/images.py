@@ -16,6 +16,7 @@ from PIL.TiffImagePlugin import TiffImageFile
 from cnnlab.data import jpeg
 from cnnlab.data.geometry import Frame, Placed
 from cnnlab.errors import DataError
+from cnnlab.kernels.resize import resized
 from cnnlab.spec.images import Decode
 
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
@@ -40,7 +41,7 @@ def decode(
 
     channels: 1 (luminance) or 3 (red, green, blue). Turned as its EXIF data say; 16 bits become 8 by
     dividing by 257; transparency is laid on white; of several frames the first is taken.
-    A JPEG that is resized need not be decoded in full: see `jpeg.resized`.
+    A JPEG that is resized need not be decoded in full: see `jpeg.decoded`.
     `path` may be the bytes of the file itself. Raises DataError, which calls the file `name`, or its path.
     """
     where = name or str(path)
@@ -53,16 +54,12 @@ def decode(
             partly = decoder == "simplejpeg" or (decoder == "reduced" and frame is not None)
             if partly and isinstance(image, JpegImageFile):
                 placed = frame and frame.placed(jpeg.upright_size(image))
-                small = jpeg.resized(file, image, channels, placed and placed.scaled, decoder)
-                return _pixels(small, channels, placed)
-            image.load()
-            ImageOps.exif_transpose(image, in_place=True)
-            flat = _eight_bits(image, where)
-            mode = "L" if channels == 1 else "RGB"
-            flat = flat if flat.mode == mode else flat.convert(mode)  # which copies in any case
-        placed = frame and frame.placed((flat.height, flat.width))
-        if placed is not None:
-            flat = flat.resize(placed.scaled[::-1], Image.Resampling.BILINEAR)  # type: ignore[arg-type]
+                pixels = jpeg.decoded(file, image, channels, placed and placed.scaled, decoder)
+            else:
+                flat = _loaded(image, channels, where)
+                placed = frame and frame.placed((flat.height, flat.width))
+                scaled = (flat.height, flat.width) if placed is None else placed.scaled
+                pixels = resized(flat, scaled)  # type: ignore[arg-type]
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         message = f"more than {Image.MAX_IMAGE_PIXELS:,} pixels"
         raise DataError(message, where=where, hint="make it smaller") from error
@@ -70,11 +67,6 @@ def decode(
         raise DataError(
             f"cannot read the image: {_reason(error, path)}", where=where, hint="repair or remove it"
         ) from error
-    return _pixels(flat, channels, placed)
-
-
-def _pixels(image: Image.Image, channels: int, placed: Placed | None) -> np.ndarray:
-    pixels = np.asarray(image).reshape(image.height, image.width, channels)
     return pixels if placed is None else placed.window(pixels, fill=0)
 
 
@@ -91,19 +83,17 @@ def crop(
     `resize` the whole is resized to `size`, or its longer side to `longer`.
     """
     image = Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
-    method = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}[interpolation]
-    height, width = size
+    whole, scaled = (image.height, image.width), size
     if longer is not None:
-        resize = Frame((longer, longer), "longer").placed((image.height, image.width)).scaled
-    if resize is None:
-        image = image.resize((width, height), method)
+        scaled = Frame((longer, longer), "longer").placed(whole).scaled
+    elif resize is not None:
+        scaled = resize if isinstance(resize, tuple) else tuple(int(resize * side / min(whole)) for side in whole)
+    if interpolation == "bilinear":
+        made = resized(image, scaled)  # type: ignore[arg-type]
     else:
-        short = min(image.size)
-        new = resize[::-1] if isinstance(resize, tuple) else tuple(int(resize * side / short) for side in image.size)
-        image = image.resize(new, method)  # type: ignore[arg-type]
-        left, top = _before(image.width, width), _before(image.height, height)
-        image = image.crop((left, top, left + width, top + height))
-    return np.asarray(image).reshape(height, width, pixels.shape[-1])
+        made = np.asarray(image.resize(scaled[::-1], Image.Resampling.BICUBIC))  # type: ignore[arg-type]
+    start = tuple(_before(have, wanted) for have, wanted in zip(scaled, size, strict=True))
+    return Placed(scaled, start, size).window(made.reshape(*scaled, -1), fill=0)
 
 
 def _before(have: int, wanted: int) -> int:
@@ -138,6 +128,15 @@ def upright_size(image: Image.Image) -> tuple[int, int]:
     if isinstance(image, TiffImageFile):  # whose size is the upright one already, in newer versions of Pillow
         width, height = image.tag_v2[ExifTags.Base.ImageWidth], image.tag_v2[ExifTags.Base.ImageLength]
     return (width, height) if turned else (height, width)
+
+
+def _loaded(image: Image.Image, channels: int, where: str) -> Image.Image:
+    """The image in full, in mode L or RGB and turned as its EXIF data say."""
+    image.load()
+    ImageOps.exif_transpose(image, in_place=True)
+    flat = _eight_bits(image, where)
+    mode = "L" if channels == 1 else "RGB"
+    return flat if flat.mode == mode else flat.convert(mode)
 
 
 def _eight_bits(image: Image.Image, where: str) -> Image.Image:

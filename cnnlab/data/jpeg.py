@@ -4,39 +4,45 @@ from math import ceil
 from typing import Any, BinaryIO
 
 import numpy as np
-from PIL import Image, ImageOps
 from PIL.JpegImagePlugin import JpegImageFile
 
 from cnnlab.errors import DataError
+from cnnlab.kernels.resize import Box, resized
 from cnnlab.spec.images import Decode
 
-ORIENTATION = 0x0112  # of EXIF; from 5 on height and width change places
+ORIENTATION = 0x0112  # of EXIF
+PARTS = (8, 4, 2, 1)  # simplejpeg has every eighth, but only these by vector instructions: 5/8 takes longer than all
 
-Box = tuple[float, float, float, float]
 
-
-def resized(
+def decoded(
     file: BinaryIO, image: JpegImageFile, channels: int, size: tuple[int, ...] | None, decode: Decode
-) -> Image.Image:
-    """The image in mode L or RGB, brought to `size` (height, width) by Pillow's BILINEAR, turned as its EXIF data say.
+) -> np.ndarray:
+    """uint8 [height, width, channels], brought to `size` (height, width) by Pillow's BILINEAR, turned as its EXIF data
+    say.
 
-    `image` was opened from `file` and not loaded. It is decoded at the smallest scale that leaves no side under the
-    wanted one: by Pillow at 1, 1/2, 1/4 or 1/8 ("reduced"), or by simplejpeg at any eighth. Raises what they raise.
+    `image` was opened from `file` and not loaded. It is decoded at 1, 1/2, 1/4 or 1/8, the smallest scale that leaves
+    no side under the wanted one: by Pillow ("reduced") or by simplejpeg. Raises what they raise.
     """
     mode = "L" if channels == 1 else "RGB"
-    turned = _turned(image)
-    height, width = (image.height, image.width) if size is None else size[::-1] if turned else size
+    height, width = (image.height, image.width) if size is None else size[::-1] if _turned(image) else size
     if decode == "simplejpeg" and image.mode in ("L", "RGB"):  # CMYK is Pillow's in any case
         whole, box = _by_simplejpeg(file, image.size, mode, height, width)
     else:
         _, box = image.draft(mode, (width, height)) or ("", (0, 0, *image.size))
         image.load()
         whole = image if image.mode == mode else image.convert(mode)
-    small = whole.resize((width, height), Image.Resampling.BILINEAR, box)
-    small = small if small.mode == mode else small.convert(mode)
-    small.info = image.info
-    ImageOps.exif_transpose(small, in_place=True)
-    return small
+    return upright(resized(whole, (height, width), box), _orientation(image))
+
+
+def upright(pixels: np.ndarray, orientation: int) -> np.ndarray:
+    """[height, width, ...] as a person sees it, of what is stored in one of EXIF's orientations, 1 to 8."""
+    if orientation in (5, 6, 7, 8):
+        pixels = pixels.swapaxes(0, 1)
+    if orientation in (3, 4, 7, 8):
+        pixels = pixels[::-1]
+    if orientation in (2, 3, 6, 7):
+        pixels = pixels[:, ::-1]
+    return np.ascontiguousarray(pixels)
 
 
 def upright_size(image: JpegImageFile) -> tuple[int, int]:
@@ -44,25 +50,29 @@ def upright_size(image: JpegImageFile) -> tuple[int, int]:
     return image.size if _turned(image) else (image.height, image.width)
 
 
+def _orientation(image: JpegImageFile) -> int:
+    return image.getexif().get(ORIENTATION, 1)
+
+
 def _turned(image: JpegImageFile) -> bool:
-    return image.getexif().get(ORIENTATION, 1) >= 5
+    return _orientation(image) in (5, 6, 7, 8)
 
 
 def _by_simplejpeg(
     file: BinaryIO, whole: tuple[int, int], mode: str, height: int, width: int
-) -> tuple[Image.Image, Box]:
-    """The image at some scale, in mode L or RGBX, and the part of it that is image: a side that the scale does not
-    divide is rounded up."""
+) -> tuple[np.ndarray, Box]:
+    """The image at some scale, uint8 [height, width, 1 or 4], and the part of it that is image: a side that the scale
+    does not divide is rounded up."""
+    part = next(n for n in PARTS if n == 1 or n <= min(whole[0] // width, whole[1] // height))
+    least = [0, 0] if part == 1 else [ceil(side / part) for side in whole]
+    space = "GRAY" if mode == "L" else "RGBX"  # four bytes a pixel, as the kernel and Pillow have them
     file.seek(0)
-    space = "GRAY" if mode == "L" else "RGBX"  # four bytes a pixel, as Pillow has them: nothing is copied
     pixels: np.ndarray = simplejpeg().decode_jpeg(
-        file.read(), colorspace=space, min_height=height, min_width=width, min_factor=1.0
+        file.read(), colorspace=space, min_width=least[0], min_height=least[1], min_factor=1.0
     )
     size = pixels.shape[1], pixels.shape[0]
     scale = next(n / 8 for n in range(1, 9) if tuple(ceil(side * n / 8) for side in whole) == size)
-    box = (0, 0, whole[0] * scale, whole[1] * scale)
-    own = "L" if mode == "L" else "RGBX"
-    return Image.frombuffer(own, size, pixels, "raw", own, 0, 1), box
+    return pixels, (0, 0, whole[0] * scale, whole[1] * scale)
 
 
 def simplejpeg() -> Any:

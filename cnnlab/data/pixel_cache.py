@@ -115,7 +115,8 @@ def _record(shape: tuple[int, int, int]) -> np.dtype:
 
 def _name(images: ImageFiles) -> str:
     """A name for the folder of images and what is made of them, which depends on who decodes."""
-    decoders = [PIL.__version__] + ([jpeg.simplejpeg().__version__] if images.decoder == "simplejpeg" else [])
+    decoders = [PIL.__version__]
+    decoders += [jpeg.simplejpeg().__version__, *jpeg.PARTS] if images.decoder == "simplejpeg" else []
     frame = images.frame
     size = frame and (frame.size if frame.fit == "stretch" else [frame.size, frame.fit, frame.crop])
     facts = [str(images.root), images.channels, size, images.decoder, *decoders]

@@ -24,9 +24,14 @@ class Status:
         return {"in_use": self.in_use, "why": self.why}
 
 
+def turned_off() -> bool:
+    """Whether CNNLAB_KERNELS says so."""
+    return os.environ.get("CNNLAB_KERNELS", "").lower() in ("off", "0", "no", "false")
+
+
 def _not_wanted() -> str | None:
     """Why there is no use for kernels here; None: there is."""
-    if os.environ.get("CNNLAB_KERNELS", "").lower() in ("off", "0", "no", "false"):
+    if turned_off():
         return "turned off by CNNLAB_KERNELS"
     import jax
 
@@ -92,4 +97,4 @@ def to_build() -> bool:
         return False
 
 
-__all__ = ["Status", "compiler_options", "enable", "to_build"]
+__all__ = ["Status", "compiler_options", "enable", "to_build", "turned_off"]

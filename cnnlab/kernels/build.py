@@ -1,4 +1,4 @@
-"""The kernels' shared library: found in the user's cache directory, or built there at first use."""
+"""The kernels' shared libraries: found in the user's cache directory, or built there at first use."""
 
 import ctypes
 import hashlib
@@ -8,12 +8,14 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable, Sequence
 from importlib import metadata
 from pathlib import Path
 
 from cnnlab.files import cache_directory
 
 SOURCES = Path(__file__).parent
+ALONE = ("resize.cc",)  # each a library of its own, which XLA does not call
 FLAGS = ("-O3", "-std=c++17", "-fPIC", "-fopenmp", "-w")
 LIBRARY_WHEEL, HEADERS_WHEEL = "onednn-cpu-gomp", "onednn-devel-cpu-gomp"
 BUILD_SECONDS = 300
@@ -62,27 +64,29 @@ def _run(*commands: list[str]) -> None:
             process.wait()
 
 
-def _compile(compiler: str, headers: Path, onednn: Path, target: Path) -> None:
+def _compile(sources: Sequence[Path], flags: Sequence[str], linked: Sequence[str], target: Path) -> None:
     """Each source on its own, all at once; then the library beside its place and renamed, so that it is whole."""
-    import jax
-
+    compiler = _compiler()[0]
     with tempfile.TemporaryDirectory(dir=target.parent, prefix="building-") as folder:
-        sources = sorted(SOURCES.glob("*.cc"))
         objects = [str(Path(folder, f"{source.stem}.o")) for source in sources]
-        command = [compiler, *FLAGS, f"-I{jax.ffi.include_dir()}", f"-I{headers}", "-c"]
+        command = [compiler, *FLAGS, *flags, "-c"]
         try:
             _run(*([*command, str(source), "-o", made] for source, made in zip(sources, objects, strict=True)))
-            _run([compiler, "-shared", "-fopenmp", *objects, str(onednn), "-o", f"{folder}/library"])
+            _run([compiler, "-shared", *objects, *linked, "-o", f"{folder}/library"])
             os.replace(f"{folder}/library", target)
         except (OSError, subprocess.SubprocessError) as e:
             raise Unavailable(f"{compiler} cannot build the kernels: {e}") from None
 
 
-def key() -> str:
-    """Sixteen digits that change with the sources, jaxlib, oneDNN and how the sources are compiled."""
-    parts = [path.read_bytes() for path in sorted([*SOURCES.glob("*.cc"), *SOURCES.glob("*.h")])]
+def _sources() -> list[Path]:
+    """Of the library that XLA calls."""
+    return sorted(path for path in SOURCES.glob("*.cc") if path.name not in ALONE)
+
+
+def _digest(sources: Sequence[Path], packages: Sequence[str] = ()) -> str:
+    parts = [path.read_bytes() for path in sorted([*sources, *SOURCES.glob("*.h")])]
     parts += [flag.encode() for flag in FLAGS]
-    for package in ("jaxlib", LIBRARY_WHEEL):
+    for package in packages:
         try:
             parts.append(f"{package} {metadata.version(package)}".encode())
         except metadata.PackageNotFoundError:
@@ -90,30 +94,62 @@ def key() -> str:
     return hashlib.sha256(b"\0".join(parts)).hexdigest()[:16]
 
 
-def target() -> Path:
-    """Where the library is, or will be once it is built. Raises Unavailable where it cannot be had."""
+def key() -> str:
+    """Sixteen digits that change with the sources, jaxlib, oneDNN and how the sources are compiled."""
+    return _digest(_sources(), ("jaxlib", LIBRARY_WHEEL))
+
+
+def _place(name: str, digest: Callable[[], str]) -> Path:
     if sys.platform != "linux" or platform.machine() != "x86_64":
         raise Unavailable(f"they are for Linux on x86-64, and this is {sys.platform} on {platform.machine()}")
     version = hashlib.sha256(_compiler()[1].encode()).hexdigest()[:8]
-    return cache_directory() / "kernels" / f"kernels-{key()}-{version}.so"
+    return cache_directory() / "kernels" / f"{name}-{digest()}-{version}.so"
+
+
+def target() -> Path:
+    """Where the library is, or will be once it is built. Raises Unavailable where it cannot be had."""
+    return _place("kernels", key)
 
 
 def load() -> ctypes.CDLL:
     """The library, built if this is its first use; Unavailable says why there is none."""
     library = target()
     onednn = _file_of(LIBRARY_WHEEL, "libdnnl.so.3")
+
+    def compile_all() -> None:
+        import jax
+
+        headers = _file_of(HEADERS_WHEEL, "oneapi/dnnl/dnnl.hpp").parents[2]
+        include = [f"-I{jax.ffi.include_dir()}", f"-I{headers}"]
+        _compile(_sources(), include, ["-fopenmp", str(onednn)], library)
+
+    # Loaded first, oneDNN satisfies the kernels' need of a library of that name: no search path is built in.
+    return _opened(library, compile_all, onednn)
+
+
+def load_alone(name: str) -> ctypes.CDLL:
+    """The library of the source `name`.cc alone, for which a compiler is enough: no XLA, no oneDNN, no import of jax.
+
+    Built if this is its first use; Unavailable says why there is none.
+    """
+    source = SOURCES / f"{name}.cc"
+    library = _place(name, lambda: _digest([source]))
+    return _opened(library, lambda: _compile([source], [], [], library))
+
+
+def _opened(library: Path, build: Callable[[], None], *before: Path) -> ctypes.CDLL:
+    """The library, behind those that it needs, built if it is not there."""
     try:
         if not library.exists():
-            headers = _file_of(HEADERS_WHEEL, "oneapi/dnnl/dnnl.hpp").parents[2]
-            _build_once(_compiler()[0], headers, onednn, library)
-        # Loaded first, oneDNN satisfies the kernels' need of a library of that name: no search path is built in.
-        ctypes.CDLL(str(onednn))
+            _build_once(library, build)
+        for needed in before:
+            ctypes.CDLL(str(needed))
         return ctypes.CDLL(str(library))
     except OSError as e:
         raise Unavailable(f"the library {library} cannot be used: {e}") from None
 
 
-def _build_once(compiler: str, headers: Path, onednn: Path, target: Path) -> None:
+def _build_once(target: Path, build: Callable[[], None]) -> None:
     """Builds the library, one process at a time; whoever waited finds it built."""
     import fcntl
 
@@ -123,4 +159,4 @@ def _build_once(compiler: str, headers: Path, onednn: Path, target: Path) -> Non
         for abandoned in target.parent.glob("building-*"):
             shutil.rmtree(abandoned, ignore_errors=True)
         if not target.exists():
-            _compile(compiler, headers, onednn, target)
+            build()

@@ -32,7 +32,7 @@ class ImageKeys(Frozen):
     decode: Decode = Field(
         default="reduced",
         description="a JPEG that is resized: at a half, a quarter or an eighth where that is enough; "
-        "full: every pixel; simplejpeg: in eighths, by libjpeg-turbo (cnnlab[fast-images])",
+        "full: every pixel; simplejpeg: as reduced, by the package of that name (cnnlab[fast-images])",
     )
     memory: MemorySize = Field(
         default="256MiB", description="images that take more, decoded and resized, stay files and are read anew"

@@ -5,10 +5,12 @@ import sys
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
 from cnnlab.data.images import decode
+from cnnlab.data.jpeg import upright
 from cnnlab.errors import DataError
+from cnnlab.kernels import resize
 
 DECODERS = ["reduced", "simplejpeg"]
 
@@ -60,10 +62,39 @@ def test_near_the_whole_decoded(tmp_path, decoder, channels, orientation, size):
 @pytest.mark.parametrize("decoder", DECODERS)
 @pytest.mark.parametrize("size", [(203, 301), (300, 310), (180, 280)])
 def test_where_no_part_is_enough_the_pixels_are_the_same(tmp_path, decoder, size):
-    """libjpeg-turbo is behind both; simplejpeg has 7/8 between, which (180, 280) is too large for."""
+    """libjpeg-turbo is behind both."""
     skip_without(decoder)
     path = saved(tmp_path, photograph(203, 301))
     np.testing.assert_array_equal(decode(path, 3, size, decoder=decoder), decode(path, 3, size))
+
+
+@pytest.mark.parametrize("size", [(102, 151), (101, 150), (40, 60), (20, 37), (9, 9), (150, 20)])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_both_take_the_same_part(tmp_path, size, channels):
+    skip_without("simplejpeg")
+    path = saved(tmp_path, photograph(203, 301), orientation=8)
+    found = decode(path, channels, size, decoder="simplejpeg")
+    np.testing.assert_array_equal(found, decode(path, channels, size, decoder="reduced"))
+
+
+@pytest.mark.parametrize("decoder", ["full", *DECODERS])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_the_kernel_changes_no_bit(tmp_path, monkeypatch, decoder, channels):
+    skip_without(decoder)
+    path = saved(tmp_path, photograph(203, 301), orientation=6)
+    sizes = [(40, 60), (160, 130), (20, 150), (301, 203), (400, 410)]
+    found = [decode(path, channels, size, decoder=decoder) for size in sizes]
+    monkeypatch.setattr(resize, "_kernel", lambda: None)
+    for size, pixels in zip(sizes, found, strict=True):
+        np.testing.assert_array_equal(decode(path, channels, size, decoder=decoder), pixels)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_upright_is_what_pillow_transposes(orientation):
+    pixels = np.random.default_rng(0).integers(0, 256, (5, 7, 3), np.uint8)
+    image = Image.fromarray(pixels)
+    image.getexif()[0x0112] = orientation
+    np.testing.assert_array_equal(upright(pixels, orientation), ImageOps.exif_transpose(image))
 
 
 @pytest.mark.parametrize("decoder", DECODERS)

@@ -97,6 +97,21 @@ def test_what_an_interrupted_build_left_is_cleared_away(empty_cache, monkeypatch
     assert not list(empty_cache.glob("building-*"))
 
 
+def test_a_library_of_its_own_needs_the_compiler_alone(empty_cache, monkeypatch):
+    empty_cache.mkdir(parents=True)
+    (empty_cache / "small.cc").write_text('extern "C" int answer() { return 42; }')
+    (empty_cache / "resize.cc").write_text('extern "C" int answer() { return 43; }')
+    monkeypatch.setattr(build, "SOURCES", empty_cache)
+    monkeypatch.setattr(build, "_file_of", None)
+    monkeypatch.setattr(build, "key", None)
+    assert build.load_alone("resize").answer() == 43
+    assert [path.name.split("-")[0] for path in empty_cache.glob("*.so")] == ["resize"]
+    monkeypatch.undo()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(empty_cache.parent.parent))
+    monkeypatch.setattr(build, "SOURCES", empty_cache)
+    assert build.load().answer() == 42
+
+
 AT_ONCE = """
 import sys
 from pathlib import Path
