@@ -1,6 +1,7 @@
 """Native speed on the CPU, on Linux x86-64: convolution by oneDNN, batch normalisation and pooling by our own.
 
-Where that cannot be had, plain JAX formulas in the place of XLA's slowest operations on the CPU.
+Where that cannot be had, plain JAX formulas in the place of XLA's slowest operations on the CPU. Images are resized
+by a library of its own, whatever the device: see `resize`.
 """
 
 import functools

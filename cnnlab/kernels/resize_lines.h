@@ -51,10 +51,11 @@ INLINE void store_bytes(uint8_t* to, Words<N> sums) {
 // The lower four and the upper four of eight, added; four stay.
 template <int N>
 INLINE Words<4> folded(Words<N> values) {
-  if constexpr (N == 4) return values;
 #if WIDEST >= 8
-  else return (Words<4>)_mm256_castsi256_si128((__m256i)values) + (Words<4>)_mm256_extracti128_si256((__m256i)values, 1);
+  if constexpr (N == 8)
+    return (Words<4>)_mm256_castsi256_si128((__m256i)values) + (Words<4>)_mm256_extracti128_si256((__m256i)values, 1);
 #endif
+  if constexpr (N == 4) return values;
 }
 
 // A line of new pixels from an old one. `weights`: for each new pixel `blocks` (or K) of N, one for each byte.
@@ -93,6 +94,7 @@ INLINE void mix_lines(const std::vector<const uint8_t*>& lines, const uint32_t* 
   }
 }
 
+// The image: old lines are brought to the new width, each once, into a ring of as many as a new line is made from.
 template <int C>
 void resize(const Picture& picture, const Axis& across, const Axis& down, uint8_t* made) {
   constexpr int N = C == 1 ? 4 : std::min(WIDEST, 8), taps = N / C;
