@@ -14,8 +14,9 @@ from PIL import Image
 
 from cnnlab.data.dataset import Dataset, Target
 from cnnlab.data.geometry import Frame, frame_of
-from cnnlab.data.images import DAMAGED, open_image, upright_size
+from cnnlab.data.images import DAMAGED, open_image
 from cnnlab.data.memory import check_fits
+from cnnlab.data.orientation import upright_size
 from cnnlab.data.problems import Problem
 from cnnlab.data.progress import counted
 from cnnlab.data.targets import clipped_to

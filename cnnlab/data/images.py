@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
-from PIL import ExifTags, Image, ImageOps
+from PIL import Image, ImageOps
 from PIL.JpegImagePlugin import JpegImageFile
-from PIL.TiffImagePlugin import TiffImageFile
 
 from cnnlab.data import jpeg
 from cnnlab.data.geometry import Frame, Placed
+from cnnlab.data.orientation import upright_size
 from cnnlab.errors import DataError
 from cnnlab.kernels.resize import resized
 from cnnlab.spec.images import Decode
@@ -53,7 +53,7 @@ def decode(
             image = open_image(file)
             partly = decoder == "simplejpeg" or (decoder == "reduced" and frame is not None)
             if partly and isinstance(image, JpegImageFile):
-                placed = frame and frame.placed(jpeg.upright_size(image))
+                placed = frame and frame.placed(upright_size(image))
                 pixels = jpeg.decoded(file, image, channels, placed and placed.scaled, decoder)
             else:
                 flat = _loaded(image, channels, where)
@@ -119,15 +119,6 @@ def open_image(file: BinaryIO) -> Image.Image:
         if image.format != "PNG":  # whose EXIF data may come last, so that asking for them decodes it all
             image.getexif()
         return image
-
-
-def upright_size(image: Image.Image) -> tuple[int, int]:
-    """Height and width as a person sees them, of an opened image; of a PNG all of it may be decoded for that."""
-    turned = image.getexif().get(ExifTags.Base.Orientation, 1) in (5, 6, 7, 8)
-    width, height = image.size
-    if isinstance(image, TiffImageFile):  # whose size is the upright one already, in newer versions of Pillow
-        width, height = image.tag_v2[ExifTags.Base.ImageWidth], image.tag_v2[ExifTags.Base.ImageLength]
-    return (width, height) if turned else (height, width)
 
 
 def _loaded(image: Image.Image, channels: int, where: str) -> Image.Image:

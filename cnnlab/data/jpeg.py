@@ -6,11 +6,11 @@ from typing import Any, BinaryIO
 import numpy as np
 from PIL.JpegImagePlugin import JpegImageFile
 
+from cnnlab.data.orientation import is_turned, orientation, upright
 from cnnlab.errors import DataError
 from cnnlab.kernels.resize import Box, resized
 from cnnlab.spec.images import Decode
 
-ORIENTATION = 0x0112  # of EXIF
 PARTS = (8, 4, 2, 1)  # simplejpeg has every eighth, but only these by vector instructions: 5/8 takes longer than all
 
 
@@ -24,38 +24,14 @@ def decoded(
     no side under the wanted one: by Pillow ("reduced") or by simplejpeg. Raises what they raise.
     """
     mode = "L" if channels == 1 else "RGB"
-    height, width = (image.height, image.width) if size is None else size[::-1] if _turned(image) else size
+    height, width = (image.height, image.width) if size is None else size[::-1] if is_turned(image) else size
     if decode == "simplejpeg" and image.mode in ("L", "RGB"):  # CMYK is Pillow's in any case
         whole, box = _by_simplejpeg(file, image.size, mode, height, width)
     else:
         _, box = image.draft(mode, (width, height)) or ("", (0, 0, *image.size))
         image.load()
         whole = image if image.mode == mode else image.convert(mode)
-    return upright(resized(whole, (height, width), box), _orientation(image))
-
-
-def upright(pixels: np.ndarray, orientation: int) -> np.ndarray:
-    """[height, width, ...] as a person sees it, of what is stored in one of EXIF's orientations, 1 to 8."""
-    if orientation in (5, 6, 7, 8):
-        pixels = pixels.swapaxes(0, 1)
-    if orientation in (3, 4, 7, 8):
-        pixels = pixels[::-1]
-    if orientation in (2, 3, 6, 7):
-        pixels = pixels[:, ::-1]
-    return np.ascontiguousarray(pixels)
-
-
-def upright_size(image: JpegImageFile) -> tuple[int, int]:
-    """Height and width as a person sees them, of an image that is not loaded."""
-    return image.size if _turned(image) else (image.height, image.width)
-
-
-def _orientation(image: JpegImageFile) -> int:
-    return image.getexif().get(ORIENTATION, 1)
-
-
-def _turned(image: JpegImageFile) -> bool:
-    return _orientation(image) in (5, 6, 7, 8)
+    return upright(resized(whole, (height, width), box), orientation(image))
 
 
 def _by_simplejpeg(

@@ -10,8 +10,9 @@ from PIL import Image, ImageOps
 
 from cnnlab.data.dataset import Target
 from cnnlab.data.geometry import Frame
-from cnnlab.data.images import DAMAGED, open_image, upright_size
+from cnnlab.data.images import DAMAGED, open_image
 from cnnlab.data.memory import check_fits, processors
+from cnnlab.data.orientation import upright_size
 from cnnlab.data.progress import counted
 from cnnlab.errors import DataError
 from cnnlab.spec.data import UNKNOWN

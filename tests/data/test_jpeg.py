@@ -8,7 +8,7 @@ import pytest
 from PIL import Image, ImageOps
 
 from cnnlab.data.images import decode
-from cnnlab.data.jpeg import upright
+from cnnlab.data.orientation import upright
 from cnnlab.errors import DataError
 from cnnlab.kernels import resize
 

@@ -12,8 +12,9 @@ from PIL import Image, UnidentifiedImageError
 from cnnlab.data.check.findings import Finding
 from cnnlab.data.check.measures import Measures, measure
 from cnnlab.data.geometry import Frame
-from cnnlab.data.images import decode, open_image, upright_size
+from cnnlab.data.images import decode, open_image
 from cnnlab.data.memory import processors
+from cnnlab.data.orientation import upright_size
 from cnnlab.data.progress import counted
 from cnnlab.errors import DataError
 from cnnlab.spec.images import Decode
