@@ -11,10 +11,12 @@ def doctor(json: Json = False) -> None:
     from pathlib import Path
 
     from cnnlab.cli import render
+    from cnnlab.kernels import resize
     from cnnlab.runs.environment import environment
 
     found = environment(0, Path.cwd() / "spec.yaml")
     kept = {key: found[key] for key in ("cnnlab", "python", "platform", "device", "kernels", "packages")}
+    kept["images"] = "resized by a kernel of our own" if resize.in_use() else "resized by Pillow"
     if json:
         render.document(kept)
     else:

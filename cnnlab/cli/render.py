@@ -82,7 +82,7 @@ def machine(found: dict[str, Any]) -> None:
     used = "in use" if kernels["in_use"] else "not in use"
     lines = [("cnnlab", found["cnnlab"]), ("python", found["python"]), ("platform", found["platform"])]
     lines += [("device", f"{device['count']} {device['platform']} ({device['kind']})")]
-    lines += [("kernels", f"{used}: {kernels['why']}")]
+    lines += [("kernels", f"{used}: {kernels['why']}"), ("images", found["images"])]
     names([*lines, *((name, version or "not installed") for name, version in found["packages"].items())])
 
 

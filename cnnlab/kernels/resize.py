@@ -37,6 +37,11 @@ def resized(image: Pixels, size: Size, box: Box | None = None) -> np.ndarray:
     return plain(image, size, box) if kernel is None else _by_kernel(kernel, image, size, box)
 
 
+def in_use() -> bool:
+    """Whether the kernel resizes, and not Pillow; asked for the first time, this builds it."""
+    return _kernel() is not None
+
+
 def kernel_may(whole: Size, size: Size, box: Box) -> bool:
     """Whether the kernel is to resize what has the size `whole`; else Pillow does, or says why it cannot."""
     height, width = whole

@@ -6,6 +6,7 @@ from pathlib import Path
 import jax
 
 from cnnlab import kernels
+from cnnlab.kernels import resize
 
 
 def test_it_tells_versions_device_and_kernels(cnnlab):
@@ -14,7 +15,9 @@ def test_it_tells_versions_device_and_kernels(cnnlab):
     assert found["packages"]["jax"] == jax.__version__
     assert found["device"]["platform"] == jax.default_backend()
     assert found["kernels"] == {"in_use": status.in_use, "why": status.why}
+    assert found["images"] == ("resized by a kernel of our own" if resize.in_use() else "resized by Pillow")
     lines = cnnlab("doctor").out.splitlines()
+    assert f"images            {found['images']}" in lines
     assert f"kernels           {'in use' if status.in_use else 'not in use'}: {status.why}" in lines
     assert f"jax               {jax.__version__}" in lines
 
