@@ -20,7 +20,7 @@ LINES = [line.split("#")[0].strip() for language, block in BLOCKS if language ==
 
 
 def test_it_is_short():
-    assert len(TEXT.splitlines()) < 300
+    assert len(TEXT.splitlines()) < 330
 
 
 def test_every_command_is_documented():
