@@ -55,6 +55,12 @@ class HostError(CnnlabError):
     exit_code = 1
 
 
+class WorkerError(CnnlabError):
+    """A process that reads examples for this one has ended before its time."""
+
+    exit_code = 1
+
+
 class Diverged(CnnlabError):
     """Training left the finite numbers, or every reasonable one; the last good checkpoint is kept."""
 

@@ -96,6 +96,7 @@ def _train(
     from cnnlab.cli.looking import looking
     from cnnlab.cli.outcomes import shown_then_completed
     from cnnlab.cli.progress import Display
+    from cnnlab.data.workers import check_workers
     from cnnlab.receptive_field.advice import advice
     from cnnlab.report.results import finish
     from cnnlab.report.style import preload
@@ -116,6 +117,7 @@ def _train(
     with StopSignals() as signals:
         asked = load(spec, overrides)
         check_energy(asked.train.energy)
+        check_workers(asked.data)
         with looking(quiet=quiet or hosts.process() > 0):
             experiment, prepared = prepare_experiment(asked)
         found = network(experiment, prepared.input_shape, task_of(experiment, prepared), prepared=prepared)

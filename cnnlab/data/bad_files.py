@@ -13,7 +13,7 @@ from cnnlab.data.boxes import BadAnnotation
 from cnnlab.data.dataset import Dataset
 from cnnlab.data.geometry import frame_of
 from cnnlab.data.images import decode
-from cnnlab.data.load_images import load_images
+from cnnlab.data.load_images import load_images, workers_notes
 from cnnlab.data.memory import processors
 from cnnlab.data.problems import Problem, stop
 from cnnlab.data.progress import counted
@@ -30,7 +30,7 @@ def with_pixels(listed: Dataset, root: Path, data: ImageFiles, where: str, base:
     if data.on_bad_file == "skip":
         listed = without_bad(listed, root, data, where)
     x = load_images(root, listed.files or (), data, frame_of(data, 2), where, base)
-    return replace(listed, x=x, digests=())
+    return replace(listed, x=x, digests=(), notes=listed.notes + workers_notes(data, x))
 
 
 def without_bad_annotations(

@@ -1,7 +1,8 @@
 """Batches of one shape, each a function of (seed, epoch, number) alone: resuming needs no state."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,6 +17,9 @@ ALL = (0, 1)  # the part of a batch that a process reads which trains alone
 Targets = np.ndarray | Mapping[str, np.ndarray]
 """What there is to learn of each example: [example, ...], or several of that by their kinds, as in
 `Dataset.targets`."""
+
+Reader = Callable[[int, np.ndarray], Reading]
+"""Begins to read the x of a batch, by its number and the places of its examples in the dataset."""
 
 
 def taken(targets: Targets, rows: np.ndarray) -> Targets:
@@ -38,7 +42,7 @@ class Batch(NamedTuple):
 
 @dataclass(frozen=True)
 class Coming:
-    """A batch whose examples threads are bringing."""
+    """A batch whose examples are on their way."""
 
     reading: Reading
     y: Targets
@@ -88,10 +92,15 @@ def weighted_order(seed: int, epoch: int, labels: np.ndarray, shares: np.ndarray
 
 def epoch_order(prepared: Prepared, seed: int, epoch: int) -> np.ndarray:
     """The places in the training split in which an epoch goes through it: `order`, or `weighted_order`."""
+    return orders(prepared, seed)(epoch)
+
+
+def orders(prepared: Prepared, seed: int) -> Callable[[int], np.ndarray]:
+    """`epoch_order` as a function of the epoch, which holds no more of the data than it needs."""
     train = prepared.splits["train"]
     if prepared.sampling is None:
-        return order(seed, epoch, len(train))
-    return weighted_order(seed, epoch, prepared.dataset.y[train], prepared.sampling)
+        return partial(order, seed, count=len(train))
+    return partial(weighted_order, seed, labels=prepared.dataset.y[train], shares=prepared.sampling)
 
 
 def training_batch(
@@ -103,7 +112,7 @@ def training_batch(
     real images, and the loss counts each example once.
     """
     y = prepared.dataset.y if targets is None else targets
-    return _begin(prepared.dataset.x, y, prepared.splits["train"][order], i, batch_size).result()
+    return _begin(_by_threads(prepared.dataset.x), y, prepared.splits["train"][order], i, batch_size).result()
 
 
 def training_batches(
@@ -113,15 +122,20 @@ def training_batches(
     batch_size: int,
     targets: Targets | None = None,
     part: tuple[int, int] = ALL,
+    read: Reader | None = None,
 ) -> Iterator[Coming]:
     """The batches of an epoch from number `first` on, as `training_batch` makes them, the next ones on their way.
 
-    Of x only one `part` of so many is read, see `share`. Closed or forgotten, it reads no more.
+    Of x only one `part` of so many is read, see `share`: by `read`, or by threads. Closed or forgotten, it reads no
+    more.
     """
-    indices, x = prepared.splits["train"][order], prepared.dataset.x
+    indices = prepared.splits["train"][order]
     y = prepared.dataset.y if targets is None else targets
-    numbers = range(first, steps_per_epoch(len(indices), batch_size))
-    return ahead(lambda i: _begin(x, y, indices, i, batch_size, part), numbers, AHEAD)
+    numbers, begun = (
+        range(first, steps_per_epoch(len(indices), batch_size)),
+        read or _by_threads(prepared.dataset.x, part),
+    )
+    return ahead(lambda i: _begin(begun, y, indices, i, batch_size), numbers, AHEAD)
 
 
 def epoch_places(prepared: Prepared, order: np.ndarray, batch_size: int) -> tuple[np.ndarray, np.ndarray]:
@@ -134,10 +148,10 @@ def evaluation_batches(
 ) -> Iterator[Batch]:
     """All batches of a split in the order of its indices, the last one filled up and masked; as evaluation sees them,
     and the `targets` are to be too. Of x only one `part` of so many is read, see `share`."""
-    indices, x = prepared.splits[split], prepared.seen
+    indices, read = prepared.splits[split], _by_threads(prepared.seen, part)
     y = prepared.dataset.y if targets is None else targets
     numbers = range(steps_per_epoch(len(indices), batch_size))
-    for coming in ahead(lambda i: _begin(x, y, indices, i, batch_size, part), numbers, AHEAD):
+    for coming in ahead(lambda i: _begin(read, y, indices, i, batch_size), numbers, AHEAD):
         yield coming.result()
 
 
@@ -153,9 +167,18 @@ def share(rows: np.ndarray, process: int, processes: int) -> np.ndarray:
     return rows[..., process * part : (process + 1) * part]
 
 
-def _begin(x: Any, y: Targets, indices: np.ndarray, i: int, batch_size: int, part: tuple[int, int] = ALL) -> Coming:
+def batch_index(indices: np.ndarray, i: int, batch_size: int) -> np.ndarray:
+    """Of the `i`-th batch of those that `indices` make, the places of its examples in the dataset, int32 [batch]."""
+    return _places(indices, np.array([i]), batch_size)[0][0]
+
+
+def _by_threads(x: Any, part: tuple[int, int] = ALL) -> Reader:
+    return lambda _, index: reading(x, share(index, *part))
+
+
+def _begin(read: Reader, y: Targets, indices: np.ndarray, i: int, batch_size: int) -> Coming:
     (index,), (mask,) = _places(indices, np.array([i]), batch_size)
-    return Coming(reading(x, share(index, *part)), taken(y, index), mask, index)
+    return Coming(read(i, index), taken(y, index), mask, index)
 
 
 def _places(indices: np.ndarray, batches: np.ndarray, batch_size: int) -> tuple[np.ndarray, np.ndarray]:

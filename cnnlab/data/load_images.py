@@ -16,6 +16,13 @@ from cnnlab.data.threads import pool
 from cnnlab.spec.images import ImageKeys
 
 
+def workers_notes(keys: ImageKeys, x: np.ndarray | StoredImages) -> tuple[str, ...]:
+    """A sentence where `keys.workers` have nothing to do."""
+    if not keys.workers or isinstance(x, StoredImages):
+        return ()
+    return (f"data.workers: {keys.workers} is not used: the images are in memory, as they fit data.memory",)
+
+
 def load_images(
     root: Path, files: Sequence[str], keys: ImageKeys, frame: Frame | None, where: str, base: Path
 ) -> np.ndarray | StoredImages:

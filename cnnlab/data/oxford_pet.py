@@ -10,7 +10,7 @@ from PIL import ExifTags, Image, ImageOps
 from cnnlab.data.dataset import Dataset, Target, find
 from cnnlab.data.geometry import Frame, frame_of
 from cnnlab.data.images import DAMAGED, open_image
-from cnnlab.data.load_images import load_images
+from cnnlab.data.load_images import load_images, workers_notes
 from cnnlab.data.memory import processors
 from cnnlab.data.progress import counted
 from cnnlab.errors import DataError
@@ -57,7 +57,8 @@ def load(data: OxfordPet, base: Path) -> Dataset:
     mask = Target(masks, ("background", "pet", "border"))
     if data.border == "ignore":
         mask = Target(mask.values, mask.names[:2])
-    return Dataset(x, np.array(y, np.int32), classes, files, given, source=data.source, targets={"mask": mask})
+    y, notes = np.array(y, np.int32), workers_notes(data, x)
+    return Dataset(x, y, classes, files, given, notes, data.source, targets={"mask": mask})
 
 
 def _entries(path: Path, where: str) -> list[Entry]:

@@ -3,9 +3,10 @@
 import hashlib
 import json
 import os
-import threading
 import weakref
+from multiprocessing.reduction import DupFd
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import PIL
@@ -28,7 +29,7 @@ class CachedImages:
     def __init__(self, path: Path, shape: tuple[int, int, int]):
         """Raises OSError or ValueError where there is no such file, or it is not one of images of this shape."""
         self.shape = shape
-        self._record, self._lock = _record(shape), threading.Lock()
+        self._record = _record(shape)
         self._file = path.open("rb", buffering=0)
         weakref.finalize(self, self._file.close)
         try:
@@ -43,6 +44,15 @@ class CachedImages:
         except BaseException:
             self._file.close()
             raise
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For a process that this one has started: it gets the file itself, whatever has its name by then."""
+        return {**vars(self), "keys": [], "_file": DupFd(self._file.fileno())}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._file = open(state["_file"].detach(), "rb", buffering=0)  # noqa: SIM115  (closed with this)
+        weakref.finalize(self, self._file.close)
 
     def choose(self, places: list[int]) -> None:
         """From here on, image i is the file's record places[i]."""
@@ -65,9 +75,9 @@ class CachedImages:
 
     def _part(self, i: int, name: str) -> bytes:
         dtype, offset = self._record.fields[name][:2]  # type: ignore[index]
-        with self._lock:
-            self._file.seek(self._start + self._places[i] * self._record.itemsize + offset)
-            return self._file.read(dtype.itemsize)
+        # Threads and processes have one place in the file between them, which this leaves alone.
+        start = self._start + self._places[i] * self._record.itemsize + offset
+        return os.pread(self._file.fileno(), dtype.itemsize, start)
 
 
 def cached(images: ImageFiles, folder: Path) -> tuple[CachedImages, Survey]:

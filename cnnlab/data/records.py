@@ -68,6 +68,8 @@ def _records(path: Path, kind: str, where: str) -> Sequence[bytes | memoryview]:
     except ImportError:
         message = "array-record reads ArrayRecord, and it is not installed"
         raise DataError(message, where=where, hint="pip install 'cnnlab[records]'") from None
+    # All at once, 30,000 to 55,000 records of 12 kB a second. Grain's ArrayRecordDataSource has the same reader and
+    # asks it for one after the other: no faster, and 30 a second where records were written in groups, the default.
     try:
         reader = ArrayRecordReader(str(path))
         records = reader.read_all() if reader.num_records() else []

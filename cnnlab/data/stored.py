@@ -54,6 +54,10 @@ class StoredImages:
         """These examples alone. Nothing is read."""
         return StoredImages(self.source, self.survey.take(kept), self.places[kept], self.window)
 
+    def bare(self) -> "StoredImages":
+        """The same images without what was found when they were looked at: all that it takes to read them."""
+        return StoredImages(self.source, self.survey.take(np.arange(0)), self.places, self.window)
+
     def part(self, window: tuple[slice, ...]) -> "StoredImages":
         """The same part of every example, as x[:, *window] of an array that has no window yet. Nothing is read, and
         the survey stays that of the whole."""
@@ -70,7 +74,7 @@ class StoredImages:
 
 
 class Reading:
-    """Rows of an array that threads are bringing."""
+    """Rows of an array that are on their way."""
 
     def __init__(self, rows: Callable[[], np.ndarray], futures: list[Future[Any]]):
         self._rows, self._futures = rows, futures

@@ -6,6 +6,7 @@ from typing import Any
 
 from cnnlab.data.batches import steps_per_epoch
 from cnnlab.data.boxes import box_counts
+from cnnlab.data.workers import check_workers
 from cnnlab.errors import SpecError
 from cnnlab.optim.accumulation import updates_per_epoch
 from cnnlab.runs.energy import check_energy
@@ -69,6 +70,7 @@ def plan(spec: Path, overrides: list[str], shape: tuple[int, ...] | None) -> Pla
         )
     network = find_network(spec, overrides, shape)
     check_energy(network.experiment.train.energy)
+    check_workers(network.experiment.data)
     if network.experiment.model.weights is not None:
         load_weights(network.experiment.model, network.model, network.traced.input_shape)
     if network.prepared is None:

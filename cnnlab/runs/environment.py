@@ -11,7 +11,7 @@ from typing import Any
 from cnnlab import __version__, kernels
 from cnnlab.runs.directory import FORMAT
 
-PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "pillow", "simplejpeg")
+PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "pillow", "simplejpeg", "grain")
 
 
 def environment(seed: int, spec: Path) -> dict[str, Any]:

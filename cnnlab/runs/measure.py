@@ -5,6 +5,7 @@ import math
 import os
 import sys
 import time
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
@@ -102,17 +103,18 @@ def measure(experiment: Experiment, prepared: Prepared, network: Network, second
     precision = str(getattr(experiment, "precision", "float32"))
     split = next(name for name in ("validation", "test", "train") if name in prepared.splits)
     compile_seconds, memory = _compiled(program, experiment, prepared, split)
-    work = _work(program, experiment, prepared, split)
-    steps = {name: steps_in(one, seconds * SHARES[name] / ROUNDS) for name, one in work.items()}
-    memory |= {"process_peak": _process_peak(), "device_peak": _device_peak()}  # before the products take theirs
-    product, side = products(precision)
-    tries = max(LEAST_PRODUCTS, steps_in(product, seconds * SHARES["products"] / ROUNDS))
-    rounds: dict[str, list[Round]] = {name: [] for name in work}
-    fastest = math.inf
-    for _ in range(ROUNDS):  # in turn: what else the machine does slows all of them
-        for name, one in work.items():
-            rounds[name].append(timed_round(one, steps[name]))
-        fastest = min(fastest, *(timed_round(product, 1).seconds for _ in range(tries)))
+    with closing(Feed(program, experiment, prepared)) as feed:
+        work = _work(feed, program, experiment, prepared, split)
+        steps = {name: steps_in(one, seconds * SHARES[name] / ROUNDS) for name, one in work.items()}
+        memory |= {"process_peak": _process_peak(), "device_peak": _device_peak()}  # before the products take theirs
+        product, side = products(precision)
+        tries = max(LEAST_PRODUCTS, steps_in(product, seconds * SHARES["products"] / ROUNDS))
+        rounds: dict[str, list[Round]] = {name: [] for name in work}
+        fastest = math.inf
+        for _ in range(ROUNDS):  # in turn: what else the machine does slows all of them
+            for name, one in work.items():
+                rounds[name].append(timed_round(one, steps[name]))
+            fastest = min(fastest, *(timed_round(product, 1).seconds for _ in range(tries)))
 
     size, costs = experiment.data.batch_size, network.costs()
     per_step = {name: prepared.counts[name] / steps_per_epoch(prepared.counts[name], size) for name in ("train", split)}
@@ -165,10 +167,9 @@ def _compiled(
     return seconds, memory
 
 
-def _work(program: Program, experiment: Experiment, prepared: Prepared, split: str) -> dict[str, Work]:
+def _work(feed: Feed, program: Program, experiment: Experiment, prepared: Prepared, split: str) -> dict[str, Work]:
     """Training, which goes on from step to step, and evaluation of what it has come to."""
-    state, feed = program.initial_state, Feed(program, experiment, prepared)
-    epoch, done = 0, program.steps_per_epoch
+    state, epoch, done = program.initial_state, 0, program.steps_per_epoch
 
     def train(steps: int) -> tuple[Any, float]:
         """Goes on where it stopped, from epoch to epoch."""

@@ -6,6 +6,7 @@ Process 0 has the run directory; nobody else reads or writes it.
 import json
 import os
 from collections.abc import Mapping
+from contextlib import closing
 from typing import Any
 
 import jax
@@ -88,11 +89,12 @@ def follow(experiment: Experiment, prepared: Prepared, teacher: Teacher | None, 
     if rows and is_over(rows, stopping):
         return
     try:
-        for event in fit(program, experiment, prepared, state, epoch, signals.asked_to_stop):
-            if isinstance(event, EpochEnd):
-                rows.append(event.row)
-                if is_over(rows, stopping):
-                    return
+        with closing(fit(program, experiment, prepared, state, epoch, signals.asked_to_stop)) as events:
+            for event in events:
+                if isinstance(event, EpochEnd):
+                    rows.append(event.row)
+                    if is_over(rows, stopping):
+                        return
     except Stopped as stopped:
         assert signals.number is not None, "the loop stops because a signal came"
         message = f"interrupted by {name_of(signals.number)} at step {int(stopped.state.step)}; process 0 saves"

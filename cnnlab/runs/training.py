@@ -124,6 +124,7 @@ def _check_same(run: Run, experiment: Experiment, prepared: Prepared, learnt_fro
     """Raises RunError that names the first setting in which the run differs, or that data, weights or teacher do."""
     before = flat(load(run.resolved, begun=True).model_dump(mode="json"))
     now = flat(experiment.model_dump(mode="json"))
+    before["data.workers"] = now.get("data.workers")  # any number gives the same bits
     unsaid = {key for key in {*before, *now} if key.split(".")[0] == "task" and "task" in before}  # by an older run
     for key in sorted({*before, *now} - unsaid):
         if before.get(key) != now.get(key):
@@ -208,11 +209,12 @@ def _train(started: Started, signals: StopSignals) -> Generator[Progress | Epoch
     columns = history.columns(started.program.task, averaged=averaged, taught=taught)
     saver = Saver(run, experiment.train, stopping)
     asked = signals.asked_to_stop
+    events = fit(started.program, experiment, started.prepared, started.state, started.epoch, asked)
     try:
         saver.begin(started.state, started.epoch)
         if rows and is_over(rows, stopping):
             return
-        for event in fit(started.program, experiment, started.prepared, started.state, started.epoch, asked):
+        for event in events:
             if isinstance(event, EpochEnd):
                 rows.append(event.row)
                 history.write(run.history, rows, columns)
@@ -233,6 +235,7 @@ def _train(started: Started, signals: StopSignals) -> Generator[Progress | Epoch
         saver.finish(stopped.state, len(rows))
         raise _interrupted(run, signals, int(stopped.state.step)) from None
     finally:
+        events.close()
         saver.close()
 
 

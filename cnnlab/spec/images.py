@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
-from cnnlab.spec.types import Frozen, Str, whole_number
+from cnnlab.spec.types import Frozen, NonNegativeInt, Str, whole_number
 
 UNITS = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 UNITS |= {"KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
@@ -38,6 +38,11 @@ class ImageKeys(Frozen):
         default="256MiB", description="images that take more, decoded and resized, stay files and are read anew"
     )
     cache: Str | None = Field(default=None, description="a folder where decoded and resized images are kept")
+    workers: NonNegativeInt = Field(
+        default=0,
+        description="processes that read the training images which stay files, Grain's (cnnlab[grain]); 0: threads, "
+        "which evaluation has in any case",
+    )
 
     @property
     def memory_bytes(self) -> int:

@@ -12,6 +12,8 @@ from jax import Array
 from cnnlab.data.batches import Batch, Coming, epoch_order, epoch_places, training_batches
 from cnnlab.data.prepare import Prepared
 from cnnlab.data.stored import StoredImages
+from cnnlab.data.workers import Rows, Workers
+from cnnlab.spec.images import ImageKeys
 from cnnlab.spec.schema import Experiment
 from cnnlab.train import devices, hosts
 from cnnlab.train.state import State
@@ -57,7 +59,8 @@ def on_device(x: np.ndarray | StoredImages) -> np.ndarray | Array:
 class Feed:
     """Takes a state from step to step of an epoch, whose order follows from the seed and the epoch alone.
 
-    `data_seconds` is the time so far in which neither host nor device had a batch to work on.
+    Close it when it is done with: the data's workers are its own. `data_seconds` is the time so far in which neither
+    host nor device had a batch to work on.
     """
 
     def __init__(self, program: Program, experiment: Experiment, prepared: Prepared):
@@ -69,13 +72,22 @@ class Feed:
             self._examples = devices.replicated(Examples(on_device(x), self._targets), program.mesh)  # type: ignore[arg-type]
         self._fast: set[Callable[..., State]] = set()
         self.data_seconds = 0.0
-        self._clock = Clock(experiment.data, x) if self._examples is None and isinstance(x, StoredImages) else None
+        self._clock = self._workers = None
+        self._notes: tuple[str, ...] = ()
+        if isinstance(x, StoredImages):
+            workers = experiment.data.workers if isinstance(experiment.data, ImageKeys) else 0
+            if self._examples is None:
+                self._clock = Clock(experiment.data, x)
+                rows = Rows(prepared, self._seed, self._batch_size, devices.part_of(program.mesh))
+                self._workers = Workers(workers, rows) if workers else None
+            elif workers:
+                self._notes = (f"data.workers: {workers} is not used: the images lie on the device",)
 
     def begin(self, epoch: int, state: State) -> None:
         """Makes the epoch's order; `advance` then goes along it. The state is any that the steps may be given."""
         started = time.perf_counter()
         self._order = epoch_order(self._prepared, self._seed, epoch)
-        self._steps, self._coming = self._program.steps_of(epoch), None
+        self._steps, self._coming, self._epoch = self._program.steps_of(epoch), None, epoch
         if self._examples is not None:
             places = epoch_places(self._prepared, self._order, self._batch_size)
             places, mask = devices.replicated(places, self._program.mesh)
@@ -93,7 +105,7 @@ class Feed:
         if self._examples is not None:
             return self._steps.many(state, *self._resident, count)
         if self._coming is None:
-            self._coming = self._batches(first)
+            self._coming = self._batches(first, self._workers)
         for _ in range(count):
             batch = self._next(self._coming, state)
             state = self._steps.one(state, *batch)
@@ -102,11 +114,12 @@ class Feed:
         return state
 
     def time_spent(self) -> tuple[str, ...]:
-        """A sentence on where the time goes, once, where examples come from files. The last step must be done."""
+        """Sentences on where the time goes, once, where examples come from files. The last step must be done."""
         told = self._clock.told(self.data_seconds) if self._clock is not None else None
         if told is not None:
             self._clock = None
-        return () if told is None else (told,)
+        notes, self._notes = self._notes, ()
+        return notes if told is None else (*notes, told)
 
     def lowered(self, state: State) -> Any:
         """What `advance` calls in the epoch that was begun, lowered for this state: to be looked at."""
@@ -115,9 +128,15 @@ class Feed:
         batch = self._placed(next(self._batches(0)).result())
         return self._steps.one.lower(state, *batch)  # type: ignore[attr-defined]
 
-    def _batches(self, first: int) -> Iterator[Coming]:
-        part = devices.part_of(self._program.mesh)
-        return training_batches(self._prepared, self._order, first, self._batch_size, self._targets, part)
+    def close(self) -> None:
+        """Ends the processes that read examples, where there are any."""
+        if self._workers is not None:
+            self._workers.close()
+
+    def _batches(self, first: int, workers: Workers | None = None) -> Iterator[Coming]:
+        part, epoch = devices.part_of(self._program.mesh), self._epoch
+        read = None if workers is None else lambda i, _: workers.reading(epoch, i)
+        return training_batches(self._prepared, self._order, first, self._batch_size, self._targets, part, read)
 
     def _placed(self, batch: Batch) -> Batch:
         """The batch with the x of all processes, of which this one has read its share."""

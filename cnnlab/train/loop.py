@@ -2,7 +2,8 @@
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 
 import jax
@@ -57,12 +58,25 @@ def fit(
     state: State,
     epoch: int,
     asked_to_stop: Callable[[], bool],
-) -> Iterator[Progress | EpochEnd]:
+) -> Generator[Progress | EpochEnd, None, None]:
     """Train from `state`, in which `epoch` epochs are recorded, to the last epoch; may start inside an epoch.
 
-    Raises Diverged, with the step, and Stopped as soon as `asked_to_stop` says so.
+    Raises Diverged, with the step, and Stopped as soon as `asked_to_stop` says so. Close it where it is left early.
     """
-    feed, at_once = Feed(program, experiment, prepared), 1
+    with closing(Feed(program, experiment, prepared)) as feed:
+        yield from _fit(feed, program, experiment, prepared, state, epoch, asked_to_stop)
+
+
+def _fit(
+    feed: Feed,
+    program: Program,
+    experiment: Experiment,
+    prepared: Prepared,
+    state: State,
+    epoch: int,
+    asked_to_stop: Callable[[], bool],
+) -> Iterator[Progress | EpochEnd]:
+    at_once = 1
     steps, size, examples = program.steps_per_epoch, experiment.data.batch_size, prepared.counts["train"]
     for current in range(epoch, experiment.train.epochs):
         started = last_report = time.perf_counter()

@@ -1,7 +1,7 @@
-"""How data reaches the steps: images from a folder beside torch, small data on the device, memory over the count.
+"""How data reaches the steps: images from a folder beside torch and by processes, small data on the device, memory.
 
 Prints the lines of run.py's section `data`. Both sides of a ratio run in turn, so that what else the machine does
-slows both. `data.py folder`, `data.py small` or `data.py memory` measures that part alone.
+slows both. `data.py folder` (or `workers`, `small`, `memory`) measures that part alone.
 """
 
 import json
@@ -14,7 +14,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from data_folder import write
+from data_folder import write, write_small
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
@@ -57,6 +57,35 @@ def folder(place: Path) -> list[str]:
         ratio = statistics.median(other["seconds"] / run["seconds"] for run, other in pairs)
         times = f"{ratio:.2f}" if peer in found and name != peer else ""
         lines.append(f"| {name} | {rate:,.0f} | {first:.2f} | {look} | {times} |")
+    return lines
+
+
+def workers(place: Path) -> list[str]:
+    """Threads beside Grain's processes, as many of these as here are processors: photographs, in whose decoders
+    Python's lock is free, and small images, of which Python's own part is the larger one."""
+    count = str(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+    write(place / "large", 1000)
+    write_small(place / "small", 5000)
+    kinds = {f"JPEGs of 500 x 375 to {SIZE} x {SIZE}": ("large", SIZE, BATCH), "PNGs of 32 x 32": ("small", 32, 256)}
+    lines = [
+        "| images from files | by | images/s | ratio | first batch, s | a process, MiB |",
+        "|---|---|---|---|---|---|",
+    ]
+    for kind, (folder, size, batch) in kinds.items():
+        command = [sys.executable, "data_cnnlab.py", str(place / folder / "images"), str(size), str(batch), "reduced"]
+        found: dict[str, list[dict[str, float]]] = {"0": [], count: []}
+        for _ in range(3):
+            for given, runs in found.items():
+                printed = subprocess.run([*command, given], cwd=HERE, check=True, capture_output=True, text=True).stdout
+                runs.append(json.loads(printed))
+        for given, runs in found.items():
+            rate = statistics.median(run["images"] / run["second"] for run in runs)
+            first = statistics.median(run["first"] for run in runs)
+            pairs = zip(runs, found["0"], strict=True)
+            ratio = f"{statistics.median(other['second'] / run['second'] for run, other in pairs):.2f}"
+            memory = f"{max(run['memory'] for run in runs):,.0f}" if "memory" in runs[0] else ""
+            by = f"{given} processes" if given != "0" else "threads"
+            lines.append(f"| {kind} | {by} | {rate:,.0f} | {ratio} | {first:.2f} | {memory} |")
     return lines
 
 
@@ -136,7 +165,7 @@ def _has(python: str, module: str) -> bool:
     return subprocess.run([python, "-c", f"import {module}"], capture_output=True, check=False).returncode == 0
 
 
-PARTS = {"folder": folder, "small": small, "memory": memory}
+PARTS = {"folder": folder, "workers": workers, "small": small, "memory": memory}
 
 
 def main(wanted: list[str]) -> None:

@@ -29,6 +29,19 @@ def write(folder: Path, count: int) -> None:
         path.write_bytes(content[:2] + b"\xff\xfe" + (len(comment) + 2).to_bytes(2, "big") + comment + content[2:])
 
 
+def write_small(folder: Path, count: int) -> None:
+    """`count` PNGs of 32 x 32 folder/images/<digit>/<number>.png, each another."""
+    digits = load(Digits(source="digits"), Path())
+    random = np.random.default_rng(0)
+    for i in range(count):
+        label = digits.classes[digits.y[i % len(digits.y)]]
+        path = folder / "images" / label / f"{i:06d}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        pixels = (255 * digits.x[i % len(digits.x), ..., 0]).astype(np.uint8).repeat(4, 0).repeat(4, 1)
+        noise = random.integers(0, 8, (32, 32, 3), dtype=np.uint8)
+        Image.fromarray(pixels[..., None] // 2 + noise).save(path)
+
+
 def _image(digit: np.ndarray, number: int) -> Image.Image:
     """The digit in a colour before another one, with fine texture and noise."""
     random = np.random.default_rng(number)

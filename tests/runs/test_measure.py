@@ -18,6 +18,7 @@ from cnnlab.runs.measure import measure
 from cnnlab.runs.network import find_network
 from cnnlab.runs.rounds import Round, Timed, Work, each, products, steps_in, timed_round
 from cnnlab.trace.cost import LayerCost, totals, training_multiply_adds
+from cnnlab.train.feed import Feed
 from cnnlab.train.loop import EpochEnd, fit
 from tests.train.test_step import bits, never, program_of
 
@@ -138,7 +139,8 @@ def test_what_is_timed_is_the_training_of_the_loop(small):
     experiment, prepared, program = program_of(small, "train.epochs=1")
     *_, last = fit(program, experiment, prepared, program.initial_state, 0, never)
     assert isinstance(last, EpochEnd)
-    work = measuring._work(program, experiment, prepared, "validation")["training"]
+    feed = Feed(program, experiment, prepared)
+    work = measuring._work(feed, program, experiment, prepared, "validation")["training"]
     work(1)
     state, _ = work(program.steps_per_epoch - 1)
     assert bits(state.params) == bits(last.state.params)

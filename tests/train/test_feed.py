@@ -11,6 +11,7 @@ from cnnlab import kernels
 from cnnlab.data.batches import epoch_places, order, training_batch
 from cnnlab.data.stored import StoredImages
 from cnnlab.data.survey import survey
+from cnnlab.spec.data import ImageFolder
 from cnnlab.train import feed as feeding
 from cnnlab.train.feed import Feed
 from tests.train.test_step import bits, form_used, program_of
@@ -122,6 +123,11 @@ def test_an_accelerator_takes_images_from_files_in_parts(small, monkeypatch):
     found = Feed(program, experiment, stored(prepared))._examples
     assert found is not None
     np.testing.assert_array_equal(found.x, prepared.dataset.x)
+
+    data = ImageFolder(source="image_folder", path="images", batch_size=16, workers=2)
+    feed = Feed(program, experiment.model_copy(update={"data": data}), stored(prepared))
+    assert feed.time_spent() == ("data.workers: 2 is not used: the images lie on the device",)
+    assert feed.time_spent() == ()
 
 
 @pytest.mark.parametrize("on_device", [True, False])

@@ -34,6 +34,14 @@ def test_what_is_advised_is_not_done_yet():
     assert hints(Digits(source="digits"), 2**21) == (size,)
 
 
+def test_processes_are_advised_where_threads_leave_processors_idle(monkeypatch):
+    monkeypatch.setattr(waiting, "processors", lambda: 4)
+    told = "read them in processes, as threads left 1.7 processors idle (data.workers: 4)"
+    assert told in hints(folder(), 2**20, idle=1.7)
+    assert not [hint for hint in hints(folder(), 2**20, idle=0.4) if "workers" in hint]
+    assert not [hint for hint in hints(folder(workers=2), 2**20, idle=1.7) if "workers" in hint]
+
+
 def test_the_clock_starts_when_the_first_step_is_begun(monkeypatch):
     now = [0.0]
     monkeypatch.setattr(waiting.time, "perf_counter", lambda: now[0])
@@ -49,3 +57,18 @@ def test_the_clock_starts_when_the_first_step_is_begun(monkeypatch):
     told = clock.told(51.0)
     assert told is not None
     assert told.startswith("waiting for images takes 12% of the time of training, computing 88% (4 images/s")
+
+
+def test_the_clock_knows_how_many_processors_were_idle(monkeypatch):
+    now = {"perf_counter": 0.0, "process_time": 0.0}
+    for name in now:
+        monkeypatch.setattr(waiting.time, name, lambda name=name: now[name])
+    monkeypatch.setattr(waiting, "processors", lambda: 3)
+    x = np.zeros((4, 8, 9, 3), np.uint8)
+    clock = Clock(folder(), StoredImages(Array(x), survey(x.__getitem__, 4)))
+    clock.step(16, 0.0)
+    clock.step(16, 8.0)
+    now.update(perf_counter=10.0, process_time=12.0)
+    told = clock.told(8.0)
+    assert told is not None
+    assert "as threads left 1.8 processors idle (data.workers: 3)" in told
