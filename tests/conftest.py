@@ -1,8 +1,10 @@
 """What the tests share: a small data set, a spec that uses every kind of randomness, the program in-process."""
 
+import gc
 import os
 from pathlib import Path
 
+gc.set_threshold(100_000)  # objects, as of the program's own processes: at the usual 700 a third of the time goes there
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 # One compilation of a program serves all tests, and the next run of them.
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(Path(__file__).parent.parent / ".pytest_cache" / "xla"))
@@ -24,6 +26,11 @@ import numpy as np
 import pytest
 
 ROOT = Path(__file__).parent.parent
+
+
+def pytest_collection_finish() -> None:
+    """What is imported by now stays: no search for cycles needs to look at it again."""
+    gc.freeze()
 
 
 class Ended(NamedTuple):
