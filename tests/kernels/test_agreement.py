@@ -153,13 +153,19 @@ def show(case: Case) -> str:
     return f"{case.batch}x{'x'.join(map(str, case.space))}x{case.groups * case.channels}"
 
 
-@given(cases())
-@settings(max_examples=25, **QUICK)
-def test_every_convolution_and_its_gradients_agree_with_numpy(case):
-    arrays = case.arrays()
-    found = case.with_gradients()(*arrays)
-    for made, true in zip(found, case.oracle(*arrays), strict=True):
-        assert error(made, true) < EXACT_ENOUGH
+def computed(several: list[Case], arrays: list[Any]) -> Any:
+    """What `with_gradients` of each makes of its arrays, in one program: to compile many takes most of the time."""
+    passes = [case.with_gradients() for case in several]
+    return jax.jit(lambda arrays: [run(*each) for run, each in zip(passes, arrays, strict=True)])(arrays)
+
+
+@given(st.lists(cases(), min_size=5, max_size=5))
+@settings(max_examples=5, **QUICK)
+def test_every_convolution_and_its_gradients_agree_with_numpy(several):
+    arrays = [case.arrays() for case in several]
+    for case, given_, found in zip(several, arrays, computed(several, arrays), strict=True):
+        for made, true in zip(found, case.oracle(*given_), strict=True):
+            assert error(made, true) < EXACT_ENOUGH, case
 
 
 @pytest.mark.parametrize("case", TREACHEROUS, ids=show)
@@ -181,13 +187,13 @@ def test_a_map_smaller_than_its_window_is_the_kernel_s_too(side):
 
 
 @pytest.mark.slow
-@given(cases())
-@settings(max_examples=300, **QUICK)
-def test_many_convolutions_and_their_gradients_agree_with_numpy(case):
-    arrays = case.arrays()
-    found = case.with_gradients()(*arrays)
-    for made, true in zip(found, case.oracle(*arrays), strict=True):
-        assert error(made, true) < EXACT_ENOUGH
+@given(st.lists(cases(), min_size=10, max_size=10))
+@settings(max_examples=30, **QUICK)
+def test_many_convolutions_and_their_gradients_agree_with_numpy(several):
+    arrays = [case.arrays() for case in several]
+    for case, given_, found in zip(several, arrays, computed(several, arrays), strict=True):
+        for made, true in zip(found, case.oracle(*given_), strict=True):
+            assert error(made, true) < EXACT_ENOUGH, case
 
 
 @pytest.mark.parametrize("case", LARGE, ids=show)

@@ -10,7 +10,7 @@ from flax import nnx
 
 from cnnlab.layers.initialize import Initializer
 from cnnlab.layers.mode import Mode
-from cnnlab.models import MODELS
+from cnnlab.models.resnet_cifar import resnet_cifar
 from cnnlab.train.state import split
 
 STEPS, BATCH, SIDE = 30, 16, 16
@@ -36,7 +36,7 @@ class Descent(NamedTuple):
 
 
 def descent(dtype: Any) -> Descent:
-    model = MODELS["resnet20"]((SIDE, SIDE, 3), 4, init=Initializer(0))
+    model = resnet_cifar((SIDE, SIDE, 3), 4, init=Initializer(0), depth=8)
     graph, params, stats = split(model)
 
     def loss(params: Any, stats: Any, x: jax.Array, y: jax.Array) -> tuple[jax.Array, Any]:
