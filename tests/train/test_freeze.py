@@ -1,5 +1,7 @@
 """Frozen parts keep their bits and compute as in evaluation; the rest learns as it would; later all train."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -287,24 +289,30 @@ def test_unfreezing_compiles_one_more_step_and_nothing_else(small):
         assert function._cache_size() == 1  # type: ignore[attr-defined, union-attr]
 
 
-@pytest.mark.parametrize("stop_at", [2, 4, 5, 7])
-def test_stopping_on_either_side_of_the_boundary_and_going_on_gives_the_same_bits(small, stop_at, monkeypatch):
+def stopped_at(step: int, program, experiment, prepared) -> tuple[Any, int]:
+    """The state after so many steps, and the epochs recorded by then.
+
+    The loop asks before each of an epoch's four steps, and before both batches of validation behind them.
+    """
+    calls, epoch = iter(range(1000)), 0
+    ask_number = step + 2 * (step // 4)
+    with pytest.raises(Stopped) as stopped:  # noqa: PT012
+        for row in epochs(program, experiment, prepared, program.initial_state, 0, lambda: next(calls) == ask_number):
+            epoch = row["epoch"]
+    assert (int(stopped.value.state.step), epoch) == (step, step // 4)
+    return stopped.value.state, epoch
+
+
+def test_stopping_on_either_side_of_the_boundary_and_going_on_gives_the_same_bits(small, monkeypatch):
     """Four steps make an epoch, and the second epoch trains all: stopped before it, at its start, inside it."""
     monkeypatch.setattr(loop, "DISPATCH_SECONDS", 0.0)
     experiment, prepared, program = program_of(small, NET, FREEZE, AT_1, "train.epochs=2")
     *_, whole = fit(program, experiment, prepared, program.initial_state, 0, never)
-
-    calls, epoch = iter(range(1000)), 0
-    # The loop asks before every step, and before every batch of validation: two after each epoch's steps.
-    ask_number = stop_at + 2 * (stop_at // 4)
-    with pytest.raises(Stopped) as stopped:  # noqa: PT012
-        for row in epochs(program, experiment, prepared, program.initial_state, 0, lambda: next(calls) == ask_number):
-            epoch = row["epoch"]
-    assert int(stopped.value.state.step) == stop_at
-    assert epoch == stop_at // 4
     *_, again = program_of(small, NET, FREEZE, AT_1, "train.epochs=2")  # another process has nothing compiled
-    *_, resumed = fit(again, experiment, prepared, stopped.value.state, epoch, never)
-    assert bits(resumed.state) == bits(whole.state)
+    for step in (7, 5, 4, 2):
+        state, epoch = stopped_at(step, program, experiment, prepared)
+        *_, resumed = fit(again, experiment, prepared, state, epoch, never)
+        assert bits(resumed.state) == bits(whole.state), step
 
 
 def run_to_the_boundary(small, *overrides):
@@ -385,16 +393,12 @@ def test_a_rate_of_its_own_scales_the_change_and_the_last_match_counts(small):
         np.testing.assert_allclose(delta, factors.get(name, 0.5) * plain[name], rtol=1e-3, atol=1e-6, err_msg=name)
 
 
-@pytest.mark.parametrize("stop_at", [2, 6])
-def test_training_with_rates_of_their_own_goes_on_to_the_same_bits(small, stop_at, monkeypatch):
+def test_training_with_rates_of_their_own_goes_on_to_the_same_bits(small, monkeypatch):
     monkeypatch.setattr(loop, "DISPATCH_SECONDS", 0.0)
     overrides = [NET, 'optimizer.layer_rates={"conv*": 0.1, head: 2}', "train.epochs=2"]
     experiment, prepared, program = program_of(small, *overrides)
     *_, whole = fit(program, experiment, prepared, program.initial_state, 0, never)
-    calls, epoch = iter(range(1000)), 0
-    ask_number = stop_at + 2 * (stop_at // 4)
-    with pytest.raises(Stopped) as stopped:  # noqa: PT012
-        for row in epochs(program, experiment, prepared, program.initial_state, 0, lambda: next(calls) == ask_number):
-            epoch = row["epoch"]
-    *_, resumed = fit(program, experiment, prepared, stopped.value.state, epoch, never)
-    assert bits(resumed.state) == bits(whole.state)
+    for step in (2, 6):
+        state, epoch = stopped_at(step, program, experiment, prepared)
+        *_, resumed = fit(program, experiment, prepared, state, epoch, never)
+        assert bits(resumed.state) == bits(whole.state), step
