@@ -19,8 +19,8 @@ install_import_hook(["cnnlab.layers", "cnnlab.losses", "cnnlab.models", "cnnlab.
 
 import shutil
 import sys
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Iterator
+from typing import IO, NamedTuple
 
 import numpy as np
 import pytest
@@ -123,6 +123,21 @@ def trained_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
         patch.chdir(folder)
         well("train", spec, "--quiet")
     return folder
+
+
+@pytest.fixture(scope="module")
+def undrawn(trained_once: Path) -> Iterator[None]:
+    """For tests of something else: a run's pictures stay empty, since to draw them takes as long as to train it.
+
+    Those of `trained_once` are drawn: they are there before.
+    """
+
+    def save(figure: object, file: IO[bytes], **_: object) -> None:
+        file.write(b"not drawn")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("matplotlib.figure.Figure.savefig", save)
+        yield
 
 
 @pytest.fixture

@@ -12,6 +12,8 @@ from cnnlab.spec.load import load
 from cnnlab.spec.schema import Experiment
 from cnnlab.tasks import task_of
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 EXPERIMENTS = Path(__file__).parent.parent / "experiments"
 COURSE = sorted(EXPERIMENTS.glob("[0-9]*/*.yaml"))  # whose figures `make course` checks
 OWN = sorted(EXPERIMENTS.glob("own-data/*.yaml"))  # tests/test_own_data.py writes what they name

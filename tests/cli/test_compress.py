@@ -18,6 +18,8 @@ from cnnlab.tasks import task_of
 from cnnlab.weights.quantize import dequantized
 from tests.conftest import well
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 SPEC = """\
 name: source
 data: {source: npz, path: data.npz, split: {train: 0.6, validation: 0.2, test: 0.2}, batch_size: 20}

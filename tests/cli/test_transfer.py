@@ -21,6 +21,8 @@ from tests.conftest import well
 from tests.runs.test_pretrained import LAYERS, SOURCE, stored_weights, write_images
 from tests.runs.test_training import arrays, command, results
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 TARGET = (
     "data: {source: npz, path: other.npz, batch_size: 16, augment: [shift: 1, noise: 0.1]}\n"
     "model:\n  weights: exported.safetensors\n  new_head: true\n  freeze: [conv1, norm1]"

@@ -21,6 +21,8 @@ from cnnlab.train.step import Sizes, compile_program
 from cnnlab.weights import files
 from cnnlab.weights.preprocessing import Preprocessing
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 REFERENCE = Path(__file__).parent.parent / "models" / "reference"
 LAYERS = {
     "conv_0.weight": (4, 1, 3, 3),

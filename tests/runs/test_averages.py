@@ -5,8 +5,11 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pytest
 
-LAYERS = "model.layers=[batch_norm, flatten, dense: classes]"
+pytestmark = pytest.mark.usefixtures("undrawn")
+
+PLAIN = ["model.layers=[batch_norm, flatten, dense: classes]", "data.augment=[]"]
 
 
 def table(path: Path) -> list[dict[str, str]]:
@@ -14,7 +17,7 @@ def table(path: Path) -> list[dict[str, str]]:
 
 
 def test_tables_and_exports_go_by_the_average_and_a_resume_changes_nothing(small, cnnlab):
-    average = [LAYERS, "train.average={decay: 0.8}"]
+    average = [*PLAIN, "train.average={decay: 0.8}"]
     assert cnnlab("train", small, *average, "--run", "run", "--quiet").code == 0
     rows = table(Path("run/history.csv"))
     best = json.loads(Path("run/status.json").read_text())["best"]["epoch"]
@@ -29,7 +32,7 @@ def test_tables_and_exports_go_by_the_average_and_a_resume_changes_nothing(small
     assert found == stored
 
     assert cnnlab("export-weights", "run", "-o", "averaged.safetensors").code == 0
-    assert cnnlab("train", small, LAYERS, "--run", "plain", "--quiet").code == 0
+    assert cnnlab("train", small, *PLAIN, "--run", "plain", "--quiet").code == 0
     assert cnnlab("export-weights", "plain", "-o", "plain.safetensors").code == 0
     from safetensors.numpy import load_file
 
@@ -42,10 +45,10 @@ def test_tables_and_exports_go_by_the_average_and_a_resume_changes_nothing(small
 
 
 def test_all_examples_at_once_is_one_step_an_epoch(small, cnnlab):
-    settings = [LAYERS, "data.batch_size=all", "optimizer={name: sgd, learning_rate: 0.1}", "train.epochs=3"]
+    settings = [*PLAIN, "data.batch_size=all", "optimizer={name: sgd, learning_rate: 0.1}", "train.epochs=3"]
     assert cnnlab("train", small, *settings, "--run", "run", "--quiet").code == 0
     assert [row["step"] for row in table(Path("run/history.csv"))] == ["1", "2", "3"]
     assert "batch_size: 54" in Path("run/resolved.yaml").read_text()
-    one = [LAYERS, "data.batch_size=1", "optimizer={name: sgd, learning_rate: 0.1}", "train.epochs=1"]
+    one = [*PLAIN, "data.batch_size=1", "optimizer={name: sgd, learning_rate: 0.1}", "train.epochs=1"]
     assert cnnlab("train", small, *one, "--run", "one", "--quiet").code == 0
     assert table(Path("one/history.csv"))[0]["step"] == "54"

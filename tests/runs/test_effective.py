@@ -19,6 +19,8 @@ from cnnlab.trace.walk import trace
 from cnnlab.train.state import from_named, named_leaves, split
 from cnnlab.train.step import Sizes, compile_program
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 
 def leaves(model: nnx.Module) -> dict[str, np.ndarray]:
     _, params, stats = split(model)

@@ -23,6 +23,8 @@ from cnnlab.weights.files import write as write_weights
 from tests.conftest import well
 from tests.runs.test_training import arrays
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 LAYERS = """
   layers:
     - conv: {name: conv1, features: 4, kernel: 3, bias: false}

@@ -12,6 +12,8 @@ from cnnlab.train import checkpoint
 from tests.conftest import well
 from tests.runs.test_training import arrays, table
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 DATA = "data: {{source: npz, path: {}, batch_size: 16}}\n"
 TEACHER = "model: {name: mlp, hidden: [6]}\ntrain: {epochs: 2}\noptimizer: {learning_rate: 0.05}\n"
 STUDENT = "model: {name: softmax_regression}\ntrain: {epochs: 2, checkpoint_every: 1}\ndistill: {teacher: runs/big}\n"

@@ -22,6 +22,8 @@ from cnnlab.weights.names import OURS, counters, schemes, tensors
 from cnnlab.weights.preprocessing import IMAGENET_MEAN, IMAGENET_STD, Preprocessing, published
 from tests.conftest import well
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 RESNET = "{name: resnet18, width: 4}"
 GRAY = "{layers: [conv: {features: 4, kernel: 3}, relu, flatten, dense: classes]}"
 

@@ -15,7 +15,8 @@ import jax, numpy as np
 from cnnlab.train.loop import EpochEnd, fit
 from tests.train.test_step import never, program_of
 
-overrides = ["train.epochs=2", "optimizer={name: sgd, learning_rate: 0.1}", f"data.batch_size={sys.argv[1]}"]
+overrides = ["train.epochs=2", "optimizer={name: sgd, learning_rate: 0.1}", "data.augment=[noise: 0.1]"]
+overrides.append(f"data.batch_size={sys.argv[1]}")
 experiment, prepared, program = program_of(Path("small.yaml"), *overrides)
 *_, end = fit(program, experiment, prepared, program.initial_state, 0, never)
 leaf = jax.tree.leaves(end.state.params)[0]

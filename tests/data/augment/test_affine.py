@@ -11,9 +11,12 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 from cnnlab.data.augment import Sample
-from cnnlab.data.augment.affine import about, move, resampled, scaled, sheared, shifted, turned, turned_by
+from cnnlab.data.augment import affine as maps
+from cnnlab.data.augment.affine import about, move, scaled, sheared, shifted, turned, turned_by
 from cnnlab.data.augment.sample import split
 from cnnlab.spec.augment import Augmentation
+
+resampled = jax.jit(maps.resampled)  # as one program: operation by operation takes a second for each new shape
 
 
 def examples(*shape) -> np.ndarray:
