@@ -2,14 +2,16 @@
 
 from collections.abc import Callable
 from concurrent.futures import Future
-from functools import partial
 from math import prod
 from typing import Any, Protocol
 
 import numpy as np
 
+from cnnlab.data.memory import processors
 from cnnlab.data.survey import Survey
 from cnnlab.data.threads import pool
+
+PARTS = 4  # of what is read at once, for each thread: so that none waits long for the others
 
 
 class Source(Protocol):
@@ -96,14 +98,18 @@ class Reading:
 
 
 def reading(x: "np.ndarray | StoredImages", index: Any) -> Reading:
-    """Begins to read `x[index]`: an array, which may be mapped from a file, at once, images one by one."""
+    """Begins to read `x[index]`: an array, which may be mapped from a file, at once, images a few at a time, since to
+    hand a small one over to a thread takes longer than to read it."""
     if isinstance(x, np.ndarray):
         whole = pool().submit(x.__getitem__, index)
         return Reading(whole.result, [whole])
     places = x.places[index]
     rows = np.empty((len(places), *x.shape[1:]), np.uint8)
 
-    def read(row: int, place: int) -> None:
-        rows[row] = x.read(place)
+    def read(few: range) -> None:
+        for row in few:
+            rows[row] = x.read(int(places[row]))
 
-    return Reading(lambda: rows, [pool().submit(partial(read, *pair)) for pair in enumerate(places.tolist())])
+    all_rows, several = range(len(places)), max(1, len(places) // (PARTS * processors()))
+    parts = [all_rows[start : start + several] for start in all_rows[::several]]
+    return Reading(lambda: rows, [pool().submit(read, few) for few in parts])
