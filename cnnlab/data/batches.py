@@ -131,11 +131,9 @@ def training_batches(
     """
     indices = prepared.splits["train"][order]
     y = prepared.dataset.y if targets is None else targets
-    numbers, begun = (
-        range(first, steps_per_epoch(len(indices), batch_size)),
-        read or _by_threads(prepared.dataset.x, part),
-    )
-    return ahead(lambda i: _begin(begun, y, indices, i, batch_size), numbers, AHEAD)
+    numbers = range(first, steps_per_epoch(len(indices), batch_size))
+    by = read or _by_threads(prepared.dataset.x, part)
+    return ahead(lambda i: _begin(by, y, indices, i, batch_size), numbers, AHEAD)
 
 
 def epoch_places(prepared: Prepared, order: np.ndarray, batch_size: int) -> tuple[np.ndarray, np.ndarray]:
