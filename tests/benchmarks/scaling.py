@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 from cases import Case
-from speed import Worker
+from speed import Worker, figure
 from speed_cnnlab import experiment_of, milliseconds, program_of, works
 
 from cnnlab.cli.process import keep_memory
@@ -86,7 +86,7 @@ def over_devices() -> dict[str, Curve]:
 def rows(head: str, curves: dict[str, Curve]) -> list[str]:
     points = list(next(iter(curves.values())))
     lines = [f"| {head} | {' | '.join(map(str, points))} |", f"|---|{'---|' * len(points)}"]
-    return lines + [f"| {name} | {' | '.join(f'{curve[n]:,.4g}' for n in points)} |" for name, curve in curves.items()]
+    return lines + [f"| {name} | {' | '.join(figure(curve[n]) for n in points)} |" for name, curve in curves.items()]
 
 
 def picture(panels: dict[tuple[str, str], dict[str, Curve]]) -> bytes:

@@ -65,6 +65,11 @@ def times(name: str, mode: str, precision: str, rounds: int, variants: tuple[str
     return found
 
 
+def figure(value: float) -> str:
+    """With four digits, or as a whole number of more."""
+    return f"{value:,.0f}" if value >= 1000 else f"{value:.4g}"
+
+
 def row(name: str, batch: int, found: dict[str, list[float]]) -> str:
     """The median, least and most of both sides, images/s, and the ratio of speeds round by round."""
     cells = [name]
@@ -75,7 +80,7 @@ def row(name: str, batch: int, found: dict[str, list[float]]) -> str:
     for side in ("cnnlab", best["kept"], best["stock"]):
         speeds = [batch / taken * 1e3 for taken in found[side]]
         label = "" if side == "cnnlab" else f" ({side.partition(',')[0]})"
-        cells.append(f"{statistics.median(speeds):,.4g} [{min(speeds):,.4g}, {max(speeds):,.4g}]{label}")
+        cells.append(f"{figure(statistics.median(speeds))} [{figure(min(speeds))}, {figure(max(speeds))}]{label}")
     for side in best.values():
         ratios = [theirs / ours for ours, theirs in zip(found["cnnlab"], found[side], strict=True)]
         cells.append(f"{statistics.median(ratios):.2f} [{min(ratios):.2f}, {max(ratios):.2f}]")
