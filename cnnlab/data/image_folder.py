@@ -28,9 +28,9 @@ def load(data: ImageFolder, base: Path) -> Dataset:
     Raises DataError.
     """
     dataset = with_pixels(without_bad_annotations(listed, data, base), find(data.path, base), data, data.path, base)
-    return (
-        dataset if data.masks is None else replace(dataset, targets={**dataset.targets, **_masks(data, base, dataset)})
-    )
+    if data.masks is None:
+        return dataset
+    return replace(dataset, targets={**dataset.targets, **_masks(data, base, dataset)})
 
 
 def listed(data: ImageFolder, base: Path, problem: Problem = stop) -> Dataset:
@@ -50,8 +50,11 @@ def listed(data: ImageFolder, base: Path, problem: Problem = stop) -> Dataset:
 
 def _files(data: ImageFolder, root: Path, problem: Problem) -> Dataset:
     where = data.path
-    flat = None if data.masks is None else flat_files(root)
-    flat = flat if data.boxes is None else boxed_files(root)
+    flat = None
+    if data.boxes is not None:
+        flat = boxed_files(root)
+    elif data.masks is not None:
+        flat = flat_files(root)
     if flat is not None:
         files, given = flat
         if not files:

@@ -3,8 +3,8 @@
 import hashlib
 import json
 import os
+import threading
 import weakref
-from multiprocessing.reduction import DupFd
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,8 @@ from cnnlab.data.image_files import ImageFiles
 from cnnlab.data.survey import Survey, survey
 from cnnlab.errors import DataError
 from cnnlab.files import replacing
+
+_seeking = threading.Lock()
 
 
 class CachedImages:
@@ -47,6 +49,8 @@ class CachedImages:
 
     def __getstate__(self) -> dict[str, Any]:
         """For a process that this one has started: it gets the file itself, whatever has its name by then."""
+        from multiprocessing.reduction import DupFd  # which Windows lacks
+
         return {**vars(self), "keys": [], "_file": DupFd(self._file.fileno())}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -75,9 +79,12 @@ class CachedImages:
 
     def _part(self, i: int, name: str) -> bytes:
         dtype, offset = self._record.fields[name][:2]  # type: ignore[index]
-        # Threads and processes have one place in the file between them, which this leaves alone.
         start = self._start + self._places[i] * self._record.itemsize + offset
-        return os.pread(self._file.fileno(), dtype.itemsize, start)
+        if hasattr(os, "pread"):  # leaves alone the one place in the file that threads and processes have between them
+            return os.pread(self._file.fileno(), dtype.itemsize, start)
+        with _seeking:
+            self._file.seek(start)
+            return self._file.read(dtype.itemsize)
 
 
 def cached(images: ImageFiles, folder: Path) -> tuple[CachedImages, Survey]:

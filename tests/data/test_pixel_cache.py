@@ -81,6 +81,12 @@ def test_the_second_time_nothing_is_decoded(folder, decoded):
     np.testing.assert_array_equal(table["pixels"][2], images(folder).read(2))
 
 
+def test_where_the_system_cannot_read_at_a_place_the_images_are_the_same(folder, monkeypatch):
+    monkeypatch.delattr(os, "pread")
+    opened(folder)
+    opened(folder)
+
+
 def test_what_changed_is_decoded(folder, decoded):
     opened(folder)
     write(folder / "images", 3, seed=77)

@@ -159,13 +159,17 @@ def computed(several: list[Case], arrays: list[Any]) -> Any:
     return jax.jit(lambda arrays: [run(*each) for run, each in zip(passes, arrays, strict=True)])(arrays)
 
 
-@given(st.lists(cases(), min_size=5, max_size=5))
-@settings(max_examples=5, **QUICK)
-def test_every_convolution_and_its_gradients_agree_with_numpy(several):
+def check(several: list[Case]) -> None:
     arrays = [case.arrays() for case in several]
     for case, given_, found in zip(several, arrays, computed(several, arrays), strict=True):
         for made, true in zip(found, case.oracle(*given_), strict=True):
             assert error(made, true) < EXACT_ENOUGH, case
+
+
+@given(st.lists(cases(), min_size=5, max_size=5))
+@settings(max_examples=5, **QUICK)
+def test_every_convolution_and_its_gradients_agree_with_numpy(several):
+    check(several)
 
 
 @pytest.mark.parametrize("case", TREACHEROUS, ids=show)
@@ -190,10 +194,7 @@ def test_a_map_smaller_than_its_window_is_the_kernel_s_too(side):
 @given(st.lists(cases(), min_size=10, max_size=10))
 @settings(max_examples=30, **QUICK)
 def test_many_convolutions_and_their_gradients_agree_with_numpy(several):
-    arrays = [case.arrays() for case in several]
-    for case, given_, found in zip(several, arrays, computed(several, arrays), strict=True):
-        for made, true in zip(found, case.oracle(*given_), strict=True):
-            assert error(made, true) < EXACT_ENOUGH, case
+    check(several)
 
 
 @pytest.mark.parametrize("case", LARGE, ids=show)
